@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SCG_OPTIONS_H
+#define SCG_OPTIONS_H
+
+/*
+ * Option tables (struct scg_option of sensocan-driver.h) against YAML: defaults, types, ranges,
+ * unknown keys, and the printed reference. Used for the drivers' options and for the gateway's own.
+ * Complains about nodes, never logs.
+ */
+
+#include <stdio.h>
+
+#include "sensocan-driver.h"
+#include "yaml_tree.h"
+
+/*
+ * Checks a table itself (a driver's author gets it wrong): names, types, a default for each option
+ * that is neither required nor a string, defaults within range, reserved words zero. 0, or -EINVAL
+ * with *ret_text saying which row and what; the caller frees it.
+ */
+int options_check_table(const struct scg_option *table, uint32_t n, char **ret_text);
+
+/*
+ * Converts one scalar by its row. `where` starts the message ("buses[0] (rs485-0)"). 0, or -EINVAL
+ * with the problem noted. Strings point into the tree: copy what must outlive it.
+ */
+int options_parse_value(const struct scg_option *option, const struct yaml_node *node,
+	const char *where, struct problems *problems, union scg_value *ret);
+
+/*
+ * Fills values[0..n) from the mapping `node` (NULL: all defaults) and, below it, `defaults` (NULL
+ * if there are none): a key of `node` wins. Notes unknown keys (with the nearest known one), wrong
+ * types, values out of range, and required options that are missing. `place` is where a missing
+ * option is complained about when `node` is NULL. Returns the number of errors noted.
+ * nodes[i], if `ret_nodes` is not NULL, becomes the node that option i came from, or NULL.
+ * Strings point into the tree or the table.
+ */
+size_t options_parse(const struct scg_option *table, uint32_t n, const struct yaml_node *node,
+	const struct yaml_node *defaults, const struct yaml_node *place, const char *where,
+	struct problems *problems, union scg_value *values, const struct yaml_node **ret_nodes);
+
+/* The nearest of `n` names to `name` if one is near enough to be what was meant, else NULL. */
+const char *options_nearest(const char *name, const char *const *names, size_t n);
+
+/* "whole number, 1 to 65535, default 502": what the table says of one option. */
+char *options_describe_type(const struct scg_option *option);
+
+/* The reference of a table, for `sensocan-gateway drivers NAME`: a block an option. */
+void options_print(FILE *out, const struct scg_option *table, uint32_t n);
+
+#endif

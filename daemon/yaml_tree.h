@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SCG_YAML_TREE_H
+#define SCG_YAML_TREE_H
+
+/*
+ * A YAML file as a tree that remembers where everything stood, and the list of problems found in
+ * it. Knows nothing of the gateway. The only file that knows libyaml. One thread at a time.
+ *
+ * Limits: a file of 16 MiB, a depth of 16, a million nodes. Refused, each with its place: a second
+ * document, anchors with aliases, merge keys (<<), duplicate keys, keys that are not plain text,
+ * tabs for indentation, bytes that are not UTF-8.
+ */
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util.h"
+
+enum yaml_kind { YAML_KIND_SCALAR, YAML_KIND_SEQUENCE, YAML_KIND_MAPPING };
+
+struct yaml_pair;
+
+struct yaml_node {
+	uint8_t kind;    /* enum yaml_kind */
+	bool quoted;     /* a scalar in quotes: text, never a number or a boolean */
+	bool is_null;    /* an empty plain scalar, ~ or null */
+	uint32_t line;   /* from 1 */
+	uint32_t column; /* from 1, in characters */
+	uint32_t n;      /* items or pairs */
+	union {
+		const char *text;         /* scalar */
+		struct yaml_node **items; /* sequence */
+		struct yaml_pair *pairs;  /* mapping, in the order of the file */
+	};
+};
+
+struct yaml_pair {
+	const char *key;
+	uint32_t line, column; /* of the key */
+	struct yaml_node *value;
+};
+
+/*
+ * Problems of a file, in the order found; sorted by place when printed.
+ */
+struct problem {
+	uint32_t line, column; /* 0: the file as a whole */
+	bool is_warning;
+	char *text; /* "where: key: what is wrong, what is allowed" */
+};
+
+struct problems {
+	char *file; /* as the user named it */
+	struct problem *list;
+	size_t n, capacity;
+	size_t n_errors, n_warnings;
+};
+
+void problems_init(struct problems *p, const char *file);
+void problems_clear(struct problems *p);
+/* `node` may be NULL: the file as a whole. */
+void problems_error(struct problems *p, const struct yaml_node *node, const char *format, ...)
+	_printf_(3, 4);
+void problems_warning(struct problems *p, const struct yaml_node *node, const char *format, ...)
+	_printf_(3, 4);
+void problems_add(struct problems *p, uint32_t line, uint32_t column, bool is_warning,
+	const char *format, va_list args) _printf_(5, 0);
+/* Sorts by line and column. Then each is "FILE:LINE:COLUMN: [warning: ]text". */
+void problems_sort(struct problems *p);
+/* Text of problem `i` as it is shown, to be freed by the caller. */
+char *problems_format(const struct problems *p, size_t i);
+
+struct yaml_tree;
+
+/*
+ * Reads `file`. NULL with problems noted if it cannot be read or is no YAML; duplicate keys and the
+ * like are noted and the tree is still returned, so that one run shows as much as possible.
+ */
+struct yaml_tree *yaml_tree_load(const char *file, struct problems *problems);
+/* The same from memory. */
+struct yaml_tree *yaml_tree_parse(const char *text, size_t size, struct problems *problems);
+void yaml_tree_free(struct yaml_tree *tree);
+DEFINE_CLEANUP(struct yaml_tree *, yaml_tree_free)
+
+/* The root: always a mapping (anything else is a problem and yields NULL from load). */
+const struct yaml_node *yaml_tree_root(const struct yaml_tree *tree);
+/* The pair of that key, or NULL. */
+const struct yaml_pair *yaml_find(const struct yaml_node *mapping, const char *key);
+/* A hash over content, not over places: equal for equal configuration. */
+uint64_t yaml_hash(uint64_t hash, const struct yaml_node *node);
+
+#endif
