@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "modbus.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "transport.h"
+
+static int64_t clock_ns(clockid_t id)
+{
+	struct timespec now;
+
+	(void)clock_gettime(id, &now); /* cannot fail for these clocks */
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static void modbus_close(struct scg_bus *bus)
+{
+	struct modbus_bus *b = bus->data;
+
+	if (b->link) {
+		b->transport->close(b->link);
+	}
+	modbus_plan_free(b);
+	free(b);
+	bus->data = NULL;
+}
+
+static int modbus_open(struct scg_bus *bus)
+{
+	const union scg_value *options = bus->options;
+	struct modbus_bus *b;
+	int r;
+
+	if (options[BUS_TRANSPORT].i != TRANSPORT_TCP) {
+		return -EOPNOTSUPP;
+	}
+	b = calloc(1, sizeof(*b));
+	if (!b) {
+		return -ENOMEM;
+	}
+	bus->data = b;
+	b->bus = bus;
+	b->transport = &modbus_tcp;
+	b->max_registers = (uint32_t)options[BUS_MAX_REGISTERS].i;
+	b->max_bits = (uint32_t)options[BUS_MAX_BITS].i;
+	/* On TCP a register more is nearly free, a request more is not. */
+	b->max_gap = options[BUS_MAX_GAP].i < 0 ? MODBUS_READ_REGISTERS
+						: (uint32_t)options[BUS_MAX_GAP].i;
+	r = modbus_plan_new(b);
+	if (r == 0) {
+		r = b->transport->open(bus, &b->link);
+	}
+	if (r < 0) {
+		modbus_close(bus);
+	}
+	return r;
+}
+
+static uint8_t read_function(uint8_t table)
+{
+	/* [AP] 6.1 to 6.4 */
+	static const uint8_t functions[] = {
+		[TABLE_HOLDING] = 3,
+		[TABLE_INPUT] = 4,
+		[TABLE_COIL] = 1,
+		[TABLE_DISCRETE] = 2,
+	};
+
+	return functions[table];
+}
+
+static struct modbus_pdu encode_request(uint8_t table, const struct modbus_block *block)
+{
+	return (struct modbus_pdu){
+		.size = 5,
+		.bytes = {read_function(table), (uint8_t)(block->address >> 8),
+			(uint8_t)block->address, (uint8_t)(block->count >> 8),
+			(uint8_t)block->count},
+	};
+}
+
+static void report_block(
+	struct modbus_bus *b, const struct modbus_block *block, const struct modbus_pdu *answer)
+{
+	struct scg_bus *bus = b->bus;
+	int64_t time_ns = clock_ns(CLOCK_REALTIME);
+
+	for (uint32_t i = block->begin; i < block->end; i++) {
+		const struct modbus_sensor *s = &b->sensors[i];
+
+		if (s->due == b->generation) {
+			bus->host->report(bus, s->sensor, time_ns,
+				modbus_decode(s, answer->bytes + 2, block->address), SCG_GOOD);
+		}
+	}
+}
+
+/* `answer` is from the right unit and to the right request, says the transport. */
+static void handle_answer(
+	struct modbus_bus *b, const struct modbus_block *block, const struct modbus_pdu *answer)
+{
+	uint8_t table = b->sensors[block->begin].table;
+	uint8_t function = read_function(table);
+	uint32_t size = modbus_is_bit_table(table) ? (block->count + 7) / 8 : 2 * block->count;
+
+	if (answer->size == 2 && answer->bytes[0] == (function | 0x80)) {
+		modbus_health_exception(b, block, answer->bytes[1], clock_ns(CLOCK_MONOTONIC));
+	} else if (answer->size == 2 + size && answer->bytes[0] == function &&
+		   answer->bytes[1] == size) {
+		modbus_health_good(b, block);
+		report_block(b, block, answer);
+	} else {
+		modbus_health_nonsense(b, block);
+	}
+}
+
+/* Marks what is due and may be asked; returns the most urgent, or NULL. */
+static struct modbus_sensor *mark_due(
+	struct modbus_bus *b, struct scg_sensor *const *due, uint32_t n_due, int64_t now_ns)
+{
+	struct modbus_sensor *first = NULL;
+
+	modbus_plan_begin(b);
+	for (uint32_t i = 0; i < n_due; i++) {
+		struct modbus_sensor *s = due[i]->data;
+
+		if (modbus_health_skip(b, s, now_ns)) {
+			continue;
+		}
+		s->due = b->generation;
+		if (!first) {
+			first = s;
+		}
+	}
+	return first;
+}
+
+static int modbus_poll(struct scg_bus *bus, struct scg_sensor *const *due, uint32_t n_due)
+{
+	struct modbus_bus *b = bus->data;
+	int64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+	const struct modbus_sensor *first = mark_due(b, due, n_due, now_ns);
+	struct modbus_block block;
+	struct modbus_pdu request, answer;
+	char silence[MODBUS_REASON_MAX];
+	int r;
+
+	if (!first || bus->host->stopping(bus)) {
+		return 0;
+	}
+	block = modbus_plan_block(b, first, now_ns);
+	request = encode_request(first->table, &block);
+	r = b->transport->exchange(
+		b->link, first->unit->id, &request, first->unit->misses == 0, &answer);
+	if (r < 0) {
+		return r;
+	}
+	switch (r) {
+	case MODBUS_ANSWERED:
+		handle_answer(b, &block, &answer);
+		break;
+	case MODBUS_SILENT:
+		(void)snprintf(silence, sizeof(silence), "no answer within %g s",
+			(double)bus->options[BUS_RESPONSE_TIMEOUT].i / 1e9);
+		modbus_health_silent(b, &block, silence, clock_ns(CLOCK_MONOTONIC));
+		break;
+	case MODBUS_NONSENSE:
+		modbus_health_nonsense(b, &block);
+		break;
+	default: /* stopped: nothing is known, what was due stays due */
+		break;
+	}
+	return 0;
+}
+
+const struct scg_driver scg_driver_1 = {
+	.abi = SCG_ABI_LEVEL,
+	.name = "modbus",
+	.version = DRIVER_VERSION,
+	.summary = "Modbus slaves over TCP",
+	.bus_options = modbus_bus_options,
+	.sensor_options = modbus_sensor_options,
+	.n_bus_options = N_BUS_OPTIONS,
+	.n_sensor_options = N_SENSOR_OPTIONS,
+	.check = modbus_check,
+	.open = modbus_open,
+	.poll = modbus_poll,
+	.close = modbus_close,
+};

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "modbus.h"
+
+#include <stddef.h>
+
+static const char *const transports[] = {"tcp", "rtu", NULL};
+static const char *const parities[] = {"none", "even", "odd", NULL};
+static const char *const tables[] = {"holding", "input", "coil", "discrete", NULL};
+static const char *const types[] = {"int16", "uint16", "int32", "uint32", "int64", "uint64",
+	"float32", "float64", "bool", NULL};
+static const char *const orders[] = {"ABCD", "CDAB", "BADC", "DCBA", NULL};
+
+const struct scg_option modbus_bus_options[N_BUS_OPTIONS] = {
+	[BUS_TRANSPORT] = {.name = "transport",
+		.type = SCG_CHOICE,
+		.fallback = "tcp",
+		.choices = transports,
+		.help = "How the slaves are reached: tcp over a network, rtu over a serial line."},
+	[BUS_HOST] = {.name = "host",
+		.type = SCG_STRING,
+		.max = 255,
+		.help = "TCP: name or address of the slave, or of the gateway to the slaves. "
+			"IPv4 and IPv6, the latter without brackets."},
+	[BUS_PORT] = {.name = "port",
+		.type = SCG_INT,
+		.fallback = "502",
+		.min = 1,
+		.max = 65535,
+		.help = "TCP: port."},
+	[BUS_CONNECT_TIMEOUT] = {.name = "connect_timeout",
+		.type = SCG_DURATION,
+		.fallback = "5s",
+		.min = 0.1,
+		.max = 60,
+		.help = "TCP: how long to wait for a connection, for each address of the host."},
+	[BUS_DEVICE] = {.name = "device",
+		.type = SCG_STRING,
+		.max = 255,
+		.help = "RTU: the serial port. Better a name of /dev/serial/by-id than "
+			"/dev/ttyUSB0, which may be another adapter tomorrow."},
+	[BUS_BAUD] = {.name = "baud",
+		.type = SCG_INT,
+		.fallback = "19200",
+		.min = 300,
+		.max = 4000000,
+		.unit = "bit/s",
+		.help = "RTU: speed of the line."},
+	[BUS_PARITY] = {.name = "parity",
+		.type = SCG_CHOICE,
+		.fallback = "even",
+		.choices = parities,
+		.help = "RTU: parity bit."},
+	[BUS_DATA_BITS] = {.name = "data_bits",
+		.type = SCG_INT,
+		.fallback = "8",
+		.min = 7,
+		.max = 8,
+		.help = "RTU: data bits of a character."},
+	[BUS_STOP_BITS] = {.name = "stop_bits",
+		.type = SCG_INT,
+		.fallback = "1",
+		.min = 1,
+		.max = 2,
+		.help = "RTU: stop bits of a character; the standard asks for 2 without parity."},
+	[BUS_RS485] = {.name = "rs485",
+		.type = SCG_BOOL,
+		.fallback = "false",
+		.help = "RTU: let the kernel switch the direction of the transceiver. Adapters "
+			"that do it by themselves, as nearly all on USB, need false."},
+	[BUS_RESPONSE_TIMEOUT] = {.name = "response_timeout",
+		.type = SCG_DURATION,
+		.fallback = "1s",
+		.min = 0.01,
+		.max = 60,
+		.help = "How long a slave may take for its whole answer. For slaves behind a "
+			"gateway it should be longer than the gateway's own time-out."},
+	[BUS_REQUEST_GAP] = {.name = "request_gap",
+		.type = SCG_DURATION,
+		.fallback = "0s",
+		.max = 2,
+		.help = "Silence between an answer and the next request, for slaves that need "
+			"time to recover. On RTU never less than 3.5 characters."},
+	[BUS_MAX_REGISTERS] = {.name = "max_registers",
+		.type = SCG_INT,
+		.fallback = "125",
+		.min = 1,
+		.max = MODBUS_READ_REGISTERS,
+		.unit = "registers",
+		.help = "Most registers in one request. Some slaves allow fewer than the "
+			"standard's 125."},
+	[BUS_MAX_BITS] = {.name = "max_bits",
+		.type = SCG_INT,
+		.fallback = "2000",
+		.min = 1,
+		.max = MODBUS_READ_BITS,
+		.unit = "bits",
+		.help = "Most coils or discrete inputs in one request."},
+	[BUS_MAX_GAP] = {.name = "max_gap",
+		.type = SCG_INT,
+		.fallback = "-1",
+		.min = -1,
+		.max = MODBUS_READ_REGISTERS,
+		.unit = "registers",
+		.help = "Longest hole of registers nobody asked for that one request may read "
+			"through; for coils and discrete inputs 16 times as many. -1 is "
+			"automatic: on TCP all that fits into a request. 0 asks for nothing that "
+			"is not configured."},
+};
+
+const struct scg_option modbus_sensor_options[N_SENSOR_OPTIONS] = {
+	[SENSOR_UNIT] = {.name = "unit",
+		.type = SCG_INT,
+		.fallback = "1",
+		.min = 0,
+		.max = 255,
+		.help = "Unit id, the slave's address on the line. Devices with a network socket "
+			"of their own usually want 1 or 255."},
+	[SENSOR_TABLE] = {.name = "table",
+		.type = SCG_CHOICE,
+		.fallback = "holding",
+		.choices = tables,
+		.help = "Holding registers (function 3), input registers (4), coils (1) or "
+			"discrete inputs (2)."},
+	[SENSOR_REGISTER] = {.name = "register",
+		.type = SCG_INT,
+		.flags = SCG_REQUIRED,
+		.min = 0,
+		.max = MODBUS_ADDRESSES - 1,
+		.help = "Address from 0, as on the wire: a manual's 40001 is holding register 0, "
+			"its 30001 input register 0."},
+	[SENSOR_TYPE] = {.name = "type",
+		.type = SCG_CHOICE,
+		.fallback = "uint16",
+		.choices = types,
+		.help = "What the registers hold. Types of 32 bits take two registers, types of "
+			"64 bits four. Readings are double-precision numbers: 64-bit integers "
+			"beyond 2^53 are rounded. Coils and discrete inputs are 0 or 1 and need "
+			"no type."},
+	[SENSOR_ORDER] = {.name = "order",
+		.type = SCG_CHOICE,
+		.fallback = "ABCD",
+		.choices = orders,
+		.help = "Order of the bytes on the wire: ABCD is the standard's, CDAB has the low "
+			"register first, BADC swaps the bytes of each register, DCBA both. A type "
+			"of 16 bits knows only plain (ABCD, CDAB) and swapped (BADC, DCBA)."},
+	[SENSOR_BIT] = {.name = "bit",
+		.type = SCG_INT,
+		.fallback = "-1",
+		.min = -1,
+		.max = 15,
+		.help = "One bit of a register, 0 being the lowest: the reading is 0 or 1. -1 "
+			"takes the whole register."},
+};
+
+static void check_tcp(const struct scg_bus *bus)
+{
+	const char *host = bus->options[BUS_HOST].s;
+
+	if (!host || !*host) {
+		bus->host->complain(bus, NULL, "host",
+			"transport tcp needs the name or the address of the slave");
+	}
+	if (bus->options[BUS_DEVICE].s) {
+		bus->host->complain(bus, NULL, "device",
+			"is for transport rtu, but this bus has transport tcp");
+	}
+}
+
+static void check_bit_sensor(const struct scg_bus *bus, const struct scg_sensor *sensor)
+{
+	int64_t type = sensor->options[SENSOR_TYPE].i;
+
+	/* uint16 is the default, and so cannot be told from no type at all. */
+	if (type != TYPE_BOOL && type != TYPE_UINT16) {
+		bus->host->complain(bus, sensor, "type",
+			"%s does not fit a %s, which is a single bit: leave it out, or bool",
+			types[type],
+			sensor->options[SENSOR_TABLE].i == TABLE_COIL ? "coil" : "discrete input");
+	}
+	if (sensor->options[SENSOR_BIT].i >= 0) {
+		bus->host->complain(bus, sensor, "bit",
+			"picks a bit of a register, but table %s has no registers",
+			tables[sensor->options[SENSOR_TABLE].i]);
+	}
+}
+
+static void check_register_sensor(const struct scg_bus *bus, const struct scg_sensor *sensor)
+{
+	const union scg_value *options = sensor->options;
+	int64_t type = options[SENSOR_TYPE].i;
+	uint32_t width = modbus_type_width((uint8_t)type);
+
+	if (type == TYPE_BOOL && options[SENSOR_BIT].i < 0) {
+		bus->host->complain(bus, sensor, "type",
+			"bool in table %s needs bit: which of the register's bits, 0 to 15",
+			tables[options[SENSOR_TABLE].i]);
+	}
+	if (options[SENSOR_BIT].i >= 0 && type != TYPE_BOOL && type != TYPE_UINT16) {
+		bus->host->complain(bus, sensor, "bit",
+			"picks a bit of one register: type must be bool or uint16, not %s",
+			types[type]);
+	}
+	if ((uint64_t)options[SENSOR_REGISTER].i + width > MODBUS_ADDRESSES) {
+		bus->host->complain(bus, sensor, "register",
+			"%s takes %u registers from here, but the last register is %u", types[type],
+			width, MODBUS_ADDRESSES - 1);
+	}
+	if (width > bus->options[BUS_MAX_REGISTERS].i) {
+		bus->host->complain(bus, sensor, "type",
+			"%s takes %u registers in one request, but the bus has max_registers %d",
+			types[type], width, (int)bus->options[BUS_MAX_REGISTERS].i);
+	}
+}
+
+void modbus_check(struct scg_bus *bus)
+{
+	if (bus->options[BUS_TRANSPORT].i == TRANSPORT_TCP) {
+		check_tcp(bus);
+	} else {
+		bus->host->complain(bus, NULL, "transport", "rtu is not available in this version");
+	}
+	for (uint32_t i = 0; i < bus->n_sensors; i++) {
+		const struct scg_sensor *sensor = bus->sensors[i];
+
+		if (modbus_is_bit_table((uint8_t)sensor->options[SENSOR_TABLE].i)) {
+			check_bit_sensor(bus, sensor);
+		} else {
+			check_register_sensor(bus, sensor);
+		}
+	}
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MODBUS_TRANSPORT_H
+#define MODBUS_TRANSPORT_H
+
+/*
+ * How a protocol data unit (function code and data, [AP] 4.1) gets to a unit and its answer back.
+ * One request is outstanding at a time. A transport knows nothing of tables and sensors.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "modbus.h"
+
+enum modbus_outcome {
+	MODBUS_ANSWERED, /* the answer is there, from the unit that was asked */
+	MODBUS_SILENT,   /* nothing came in time; the link may still be good */
+	MODBUS_NONSENSE, /* an answer to this request that says it is another unit's */
+	MODBUS_STOPPED,  /* the daemon wants the call back */
+};
+
+struct modbus_pdu {
+	size_t size;
+	uint8_t bytes[MODBUS_PDU_MAX];
+};
+
+struct modbus_transport {
+	/* 0 and *ret_link, or a negative errno. May block; looks at stopping(). */
+	int (*open)(struct scg_bus *bus, void **ret_link);
+	/*
+	 * Sends `request` to `unit` and waits for the answer. `patient`: an earlier request may
+	 * still keep a gateway busy, give it the time to get over that. An enum modbus_outcome, or
+	 * a negative errno if the link is gone.
+	 */
+	int (*exchange)(void *link, uint8_t unit, const struct modbus_pdu *request, bool patient,
+		struct modbus_pdu *ret_answer);
+	void (*close)(void *link);
+};
+
+extern const struct modbus_transport modbus_tcp;
+
+#endif
