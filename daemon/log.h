@@ -62,6 +62,8 @@ struct log_subject {
 void log_open(enum log_level max_level);
 void log_set_max_level(enum log_level max_level);
 enum log_level log_max_level(void);
+/* Messages go to journald, not to a terminal. */
+bool log_is_journald(void);
 
 /* `subject` may be NULL. Keeps errno. A line break in the text is written as a space. */
 void log_message(enum log_level level, const struct log_subject *subject, const char *format, ...)
