@@ -1,0 +1,800 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus.h"
+
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "schedule.h"
+#include "sensor.h"
+#include "thread.h"
+#include "util.h"
+
+/* A driver call may block 5 s at a time (sensocan-driver.h); this leaves room for a slow resolver.
+ */
+#define DRIVER_ALLOWANCE_NS (40 * NS_PER_S)
+#define REOPEN_MIN_NS       NS_PER_S
+#define REOPEN_MAX_NS       (60 * NS_PER_S)
+/* Whole rounds without one good value, on a bus all of whose sensors are bad, before it is
+ * reopened. */
+#define DEAD_ROUNDS_MIN 3u
+#define DEAD_ROUNDS_MAX 48u
+/* A driver that neither reports nor fails what is due is asked again, but not in a tight loop. */
+#define IDLE_CALL_WAIT_MS 10
+#define IDLE_CALLS_MAX    100u
+/* A sensor that comes and goes is not worth more than a line a minute. */
+#define HEALTH_LOG_INTERVAL_NS (60 * NS_PER_S)
+#define MISSED_LOG_INTERVAL_NS (3600 * NS_PER_S)
+#define BATCH_MAX              512u
+
+/* A sensor as the driver sees it, and what we know of it. */
+struct bus_sensor {
+	struct scg_sensor abi; /* first: what the driver gets is a pointer to this */
+	uint32_t index;
+	struct sensor_state state;
+};
+
+/* Changes of health within one driver call, for one line in the log instead of a thousand. */
+struct health_changes {
+	uint32_t n_bad, n_good;
+	const struct bus_sensor *first_bad, *first_good;
+};
+
+struct bus {
+	struct scg_bus abi; /* first */
+	struct config *config;
+	const struct bus_config *bus_config;
+	const struct scg_driver *driver;
+	const struct clock_state *clock;
+	struct bus_output output;
+	struct thread thread;
+	struct heartbeat heartbeat;
+	int stop_fd;
+	_Atomic bool stopping;
+	struct bus_sensor *sensors;
+	struct scg_sensor **abi_sensors;
+	struct scg_sensor **due; /* handed to poll() */
+
+	/* the bus thread's own */
+	struct schedule *schedule;
+	bool in_callback;
+	bool progress; /* the callback reported or failed something */
+	bool in_dispatch;
+	bool time_sampled;
+	bool round_good; /* something good came in this round */
+	uint32_t dead_rounds, dead_rounds_limit;
+	uint32_t idle_calls;
+	int64_t reopen_delay_ns;
+	int64_t missed_logged_ns;
+	int64_t opened_us; /* boot-clock time of the last open() */
+	int64_t now_us,
+		clock_offset_us; /* boot clock and wall clock minus it, as of this callback */
+	bool clock_ok;           /* of this callback */
+	struct health_changes changes;
+	struct reading batch[BATCH_MAX];
+	uint32_t n_batch;
+
+	pthread_mutex_t lock; /* guards: status, sensors[].state */
+	struct bus_status status;
+};
+
+static const struct scg_host host;
+
+static struct bus *bus_of(const struct scg_bus *abi)
+{
+	return container_of(abi, struct bus, abi);
+}
+
+static struct bus_sensor *sensor_of(const struct scg_sensor *abi)
+{
+	return container_of(abi, struct bus_sensor, abi);
+}
+
+const char *bus_state_name(enum bus_state state)
+{
+	switch (state) {
+	case BUS_STOPPED:
+		return "stopped";
+	case BUS_OPENING:
+		return "opening";
+	case BUS_UP:
+		return "up";
+	case BUS_DOWN:
+		return "down";
+	}
+	return "unknown";
+}
+
+struct bus *bus_new(struct config *config, const struct bus_config *bus_config,
+	const struct clock_state *clock, const struct bus_output *output)
+{
+	struct bus *b = xcalloc(1, sizeof(*b));
+	uint32_t n = bus_config->n_sensors;
+
+	b->config = config_ref(config);
+	b->bus_config = bus_config;
+	b->driver = bus_config->driver;
+	b->clock = clock;
+	b->output = *output;
+	b->stop_fd = event_new();
+	b->sensors = xcalloc(n, sizeof(*b->sensors));
+	b->abi_sensors = xcalloc(n, sizeof(*b->abi_sensors));
+	b->due = xcalloc(n, sizeof(*b->due));
+	b->dead_rounds_limit = DEAD_ROUNDS_MIN;
+	b->status.sensors = n;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct sensor_config *sensor = bus_config->sensors[i];
+
+		b->sensors[i] = (struct bus_sensor){
+			.abi = {.name = sensor->name,
+				.options = sensor->options,
+				.interval_ns = sensor->interval_ns},
+			.index = i,
+			.state = {.config = sensor, .value = NAN},
+		};
+		b->abi_sensors[i] = &b->sensors[i].abi;
+	}
+	b->abi = (struct scg_bus){
+		.host = &host,
+		.name = bus_config->name,
+		.options = bus_config->options,
+		.sensors = b->abi_sensors,
+		.n_sensors = n,
+		.fd = -1,
+	};
+	heartbeat_init(&b->heartbeat, DRIVER_ALLOWANCE_NS);
+	(void)pthread_mutex_init(&b->lock, NULL); /* cannot fail with default attributes */
+	return b;
+}
+
+void bus_free(struct bus *b)
+{
+	if (!b) {
+		return;
+	}
+	schedule_free(b->schedule);
+	closep(&b->stop_fd);
+	(void)pthread_mutex_destroy(&b->lock); /* nobody holds it */
+	for (uint32_t i = 0; i < b->abi.n_sensors; i++) {
+		sensor_clear(&b->sensors[i].state);
+	}
+	free(b->sensors);
+	free(b->abi_sensors);
+	free(b->due);
+	config_unref(b->config);
+	free(b);
+}
+
+const struct bus_config *bus_get_config(const struct bus *b)
+{
+	return b->bus_config;
+}
+
+struct heartbeat *bus_heartbeat(struct bus *b)
+{
+	return &b->heartbeat;
+}
+
+void bus_get_status(struct bus *b, struct bus_status *ret)
+{
+	pthread_mutex_lock(&b->lock);
+	*ret = b->status;
+	pthread_mutex_unlock(&b->lock);
+}
+
+void bus_for_each_sensor(
+	struct bus *b, void (*visit)(void *ctx, const struct bus_sensor_status *status), void *ctx)
+{
+	pthread_mutex_lock(&b->lock);
+	for (uint32_t i = 0; i < b->abi.n_sensors; i++) {
+		const struct sensor_state *state = &b->sensors[i].state;
+		struct bus_sensor_status status = {
+			.sensor = state->config,
+			.known = state->known,
+			.good = state->good,
+			.value = state->value,
+			.realtime_us = state->realtime_us,
+			.quality = state->quality,
+		};
+
+		if (state->known && !state->good) {
+			(void)snprintf(status.error, sizeof(status.error), "%s", state->error);
+		}
+		visit(ctx, &status);
+	}
+	pthread_mutex_unlock(&b->lock);
+}
+
+/* --- what drivers call --- */
+
+static void flush_batch(struct bus *b, bool round_end)
+{
+	if (b->n_batch > 0 || round_end) {
+		b->output.readings(b->output.ctx, b->batch, b->n_batch, round_end);
+	}
+	b->n_batch = 0;
+}
+
+/* Keeps the count of bad sensors and what the log is to say, after a sensor's state may have
+ * changed. */
+static void note_health(struct bus *b, struct bus_sensor *sensor, bool was_bad)
+{
+	struct sensor_state *state = &sensor->state;
+	int64_t now;
+
+	b->progress = true;
+	if (!state->good) {
+		b->status.errors++;
+	}
+	if (was_bad == !state->good) {
+		return;
+	}
+	if (state->good) {
+		b->status.failed_sensors--;
+		if (state->bad_logged) {
+			state->bad_logged = false;
+			b->changes.first_good = b->changes.n_good ? b->changes.first_good : sensor;
+			b->changes.n_good++;
+		}
+		return;
+	}
+	b->status.failed_sensors++;
+	now = now_monotonic_ns();
+	if (state->bad_logged_ns == 0 || now - state->bad_logged_ns >= HEALTH_LOG_INTERVAL_NS) {
+		state->bad_logged = true;
+		state->bad_logged_ns = now;
+		b->changes.first_bad = b->changes.n_bad ? b->changes.first_bad : sensor;
+		b->changes.n_bad++;
+	}
+}
+
+static void log_changes(struct bus *b)
+{
+	struct health_changes changes = b->changes;
+	struct log_subject subject = {.bus = b->abi.name};
+	char more[48] = "";
+
+	b->changes = (struct health_changes){0};
+	if (changes.n_bad > 0) {
+		subject.message_id = LOG_ID_SENSOR_BAD;
+		subject.device = changes.first_bad->state.config->device->name;
+		subject.sensor = changes.first_bad->abi.name;
+		if (changes.n_bad > 1) {
+			(void)snprintf(
+				more, sizeof(more), " (and %u more sensors)", changes.n_bad - 1);
+		}
+		/* only this thread writes the text, so it may be read without the lock */
+		log_message(LOG_LEVEL_WARNING, &subject, "bad: %s%s",
+			changes.first_bad->state.error, more);
+	}
+	if (changes.n_good > 0) {
+		subject.message_id = LOG_ID_SENSOR_GOOD;
+		subject.device = changes.first_good->state.config->device->name;
+		subject.sensor = changes.first_good->abi.name;
+		more[0] = '\0';
+		if (changes.n_good > 1) {
+			(void)snprintf(
+				more, sizeof(more), " (and %u more sensors)", changes.n_good - 1);
+		}
+		log_message(LOG_LEVEL_NOTICE, &subject, "good again%s", more);
+	}
+}
+
+/* The clocks, once a callback: what it reports was read within it. */
+static void sample_time(struct bus *b)
+{
+	if (!b->time_sampled) {
+		b->time_sampled = true;
+		b->clock_ok = clock_is_right(b->clock);
+		b->clock_offset_us = clock_offset_us();
+		b->now_us = now_boottime_ns() / NS_PER_US;
+	}
+}
+
+static int64_t boottime_of(struct bus *b, int64_t time_ns)
+{
+	int64_t boottime_us;
+
+	if (time_ns == 0) {
+		return now_boottime_ns() / NS_PER_US;
+	}
+	boottime_us = time_ns / NS_PER_US - b->clock_offset_us;
+	/* a driver with a clock of its own may be wrong, but not by the future */
+	return MIN(boottime_us, b->now_us + US_PER_S);
+}
+
+static void host_report(struct scg_bus *abi, struct scg_sensor *abi_sensor, int64_t time_ns,
+	double raw, uint32_t quality)
+{
+	struct bus *b = bus_of(abi);
+	struct bus_sensor *sensor = sensor_of(abi_sensor);
+	struct sensor_state *state = &sensor->state;
+	uint8_t reading_quality = quality == SCG_GOOD ? READING_GOOD : READING_UNCERTAIN;
+	enum sensor_verdict verdict;
+	int64_t boottime_us;
+	double value = 0;
+	bool was_bad;
+
+	sample_time(b);
+	boottime_us = boottime_of(b, time_ns);
+	schedule_done(b->schedule, sensor->index);
+	/* an event-driven bus may say more than anybody asked for */
+	if (b->in_dispatch && state->good &&
+		boottime_us - state->boottime_us < state->config->interval_ns / NS_PER_US) {
+		b->progress = true;
+		return;
+	}
+	pthread_mutex_lock(&b->lock);
+	was_bad = state->known && !state->good;
+	verdict = sensor_judge(state, raw, reading_quality, boottime_us, &value);
+	if (state->good) {
+		b->round_good = true;
+		state->realtime_us = boottime_us + b->clock_offset_us;
+	}
+	b->status.readings += verdict == SENSOR_REPORT;
+	b->status.suppressed += verdict == SENSOR_SUPPRESS;
+	b->status.out_of_range += verdict == SENSOR_OUT_OF_RANGE;
+	note_health(b, sensor, was_bad);
+	pthread_mutex_unlock(&b->lock);
+	if (verdict != SENSOR_REPORT) {
+		return;
+	}
+	if (b->n_batch == BATCH_MAX) {
+		heartbeat_busy(&b->heartbeat);
+		flush_batch(b, false);
+	}
+	b->batch[b->n_batch++] = (struct reading){
+		.sensor = state->config->journal_id,
+		.quality = reading_quality,
+		.clock_ok = b->clock_ok,
+		.boottime_us = boottime_us,
+		.offset_us = b->clock_offset_us,
+		.value = value,
+	};
+}
+
+static void fail_sensor(struct bus *b, struct bus_sensor *sensor, const char *reason)
+{
+	bool was_bad;
+
+	schedule_done(b->schedule, sensor->index);
+	pthread_mutex_lock(&b->lock);
+	was_bad = sensor->state.known && !sensor->state.good;
+	sensor_failed(&sensor->state, reason);
+	note_health(b, sensor, was_bad);
+	pthread_mutex_unlock(&b->lock);
+}
+
+static void host_fail(struct scg_bus *abi, struct scg_sensor *abi_sensor, const char *reason)
+{
+	heartbeat_busy(&bus_of(abi)->heartbeat);
+	fail_sensor(bus_of(abi), sensor_of(abi_sensor), reason);
+}
+
+/* Nothing to do outside check(), where config.c is the host. */
+static void host_complain(const struct scg_bus *abi, const struct scg_sensor *sensor,
+	const char *option, const char *format, ...)
+{
+	(void)abi;
+	(void)sensor;
+	(void)option;
+	(void)format;
+}
+
+static void host_log(const struct scg_bus *abi, uint32_t level, const char *format, ...)
+{
+	struct log_subject subject = {.bus = abi->name};
+	va_list args;
+
+	va_start(args, format);
+	log_messagev((enum log_level)CLAMP(level, SCG_LOG_WARNING, SCG_LOG_DEBUG), &subject, format,
+		args);
+	va_end(args);
+}
+
+static int32_t host_stopping(const struct scg_bus *abi)
+{
+	struct bus *b = bus_of(abi);
+
+	heartbeat_busy(&b->heartbeat);
+	return atomic_load_explicit(&b->stopping, memory_order_relaxed);
+}
+
+static const struct scg_host host = {
+	.abi = SCG_ABI_LEVEL,
+	.report = host_report,
+	.fail = host_fail,
+	.complain = host_complain,
+	.log = host_log,
+	.stopping = host_stopping,
+};
+
+/* --- the bus thread --- */
+
+static void set_state(struct bus *b, enum bus_state state, const char *error)
+{
+	pthread_mutex_lock(&b->lock);
+	b->status.state = state;
+	(void)snprintf(b->status.error, sizeof(b->status.error), "%s", error);
+	pthread_mutex_unlock(&b->lock);
+}
+
+/* All sensors are bad for one reason, which the bus has logged once for all of them. */
+static void fail_all(struct bus *b, const char *reason)
+{
+	for (uint32_t i = 0; i < b->abi.n_sensors; i++) {
+		fail_sensor(b, &b->sensors[i], reason);
+	}
+	for (uint32_t i = 0; i < b->abi.n_sensors; i++) {
+		b->sensors[i].state.bad_logged = false;
+	}
+	b->changes = (struct health_changes){0};
+}
+
+/* Waits for the descriptor, the stop event, or the time. True if the descriptor is readable. */
+static bool wait_until(struct bus *b, int fd, int64_t until_ns)
+{
+	struct pollfd fds[] = {
+		{.fd = b->stop_fd, .events = POLLIN},
+		{.fd = fd, .events = POLLIN},
+	};
+	int64_t left = until_ns - now_monotonic_ns();
+	struct timespec limit;
+
+	if (left <= 0 && fd < 0) {
+		return false;
+	}
+	left = MAX(left, 0);
+	limit = (struct timespec){.tv_sec = left / NS_PER_S, .tv_nsec = left % NS_PER_S};
+	heartbeat_idle(&b->heartbeat);
+	if (ppoll(fds, fd < 0 ? 1 : 2, until_ns == INT64_MAX ? NULL : &limit, NULL) < 0) {
+		fds[1].revents = 0; /* EINTR: look again */
+	}
+	heartbeat_busy(&b->heartbeat);
+	return fd >= 0 && fds[1].revents != 0;
+}
+
+/* After each driver call: what it reported goes on, what changed is logged, the round is judged. */
+static void finish_callback(struct bus *b)
+{
+	bool round_end = schedule_n_due(b->schedule) == 0;
+
+	b->in_callback = false;
+	if (b->n_batch > 0 || (round_end && b->progress)) {
+		flush_batch(b, round_end);
+	}
+	if (b->progress) {
+		pthread_mutex_lock(&b->lock);
+		b->status.requests++;
+		pthread_mutex_unlock(&b->lock);
+	}
+	log_changes(b);
+	if (!round_end || !b->progress) {
+		return;
+	}
+	if (b->round_good) {
+		b->dead_rounds = 0;
+		b->dead_rounds_limit = DEAD_ROUNDS_MIN;
+		b->reopen_delay_ns = 0;
+	} else if (b->status.failed_sensors == b->abi.n_sensors) {
+		b->dead_rounds++;
+	}
+	b->round_good = false;
+}
+
+static void begin_callback(struct bus *b)
+{
+	b->in_callback = true;
+	b->progress = false;
+	b->time_sampled = false;
+	heartbeat_busy(&b->heartbeat);
+}
+
+static int call_dispatch(struct bus *b)
+{
+	int r;
+
+	begin_callback(b);
+	b->in_dispatch = true;
+	r = b->driver->dispatch(&b->abi);
+	b->in_dispatch = false;
+	finish_callback(b);
+	return r;
+}
+
+static int call_poll(struct bus *b)
+{
+	uint32_t n;
+	const uint32_t *due = schedule_due(b->schedule, &n);
+	int r;
+
+	for (uint32_t i = 0; i < n; i++) {
+		b->due[i] = b->abi_sensors[due[i]];
+	}
+	begin_callback(b);
+	r = b->driver->poll(&b->abi, b->due, n);
+	finish_callback(b);
+	if (r < 0 || b->progress) {
+		b->idle_calls = 0;
+		return r;
+	}
+	if (++b->idle_calls >= IDLE_CALLS_MAX) {
+		b->idle_calls = 0;
+		fail_sensor(b, sensor_of(b->due[0]), "the driver has not dealt with this sensor");
+		log_changes(b);
+	}
+	(void)wait_until(b, -1, now_monotonic_ns() + IDLE_CALL_WAIT_MS * NS_PER_MS);
+	return 0;
+}
+
+/* A purely event-driven bus: a turn is the moment to see whether the sensor has gone silent. */
+static void find_stale(struct bus *b)
+{
+	int64_t now_us = now_boottime_ns() / NS_PER_US;
+	char reason[SENSOR_ERROR_MAX], silence[FORMAT_MAX];
+	uint32_t n;
+	const uint32_t *due = schedule_due(b->schedule, &n);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct bus_sensor *sensor = &b->sensors[due[i]];
+		int64_t heard_us = MAX(sensor->state.boottime_us, b->opened_us);
+		int64_t stale_us = sensor->state.config->stale_ns / NS_PER_US;
+
+		schedule_done(b->schedule, due[i]);
+		if (stale_us > 0 && now_us - heard_us > stale_us) {
+			(void)snprintf(reason, sizeof(reason), "no value for more than %s",
+				format_duration(silence, stale_us * NS_PER_US));
+			fail_sensor(b, sensor, reason);
+		}
+	}
+	log_changes(b);
+}
+
+static void note_missed(struct bus *b, uint64_t missed)
+{
+	struct log_subject subject = {.message_id = LOG_ID_TURNS_MISSED, .bus = b->abi.name};
+	int64_t now;
+
+	if (missed == 0) {
+		return;
+	}
+	pthread_mutex_lock(&b->lock);
+	b->status.missed_turns += missed;
+	pthread_mutex_unlock(&b->lock);
+	now = now_monotonic_ns();
+	if (b->missed_logged_ns == 0 || now - b->missed_logged_ns >= MISSED_LOG_INTERVAL_NS) {
+		b->missed_logged_ns = now;
+		log_message(LOG_LEVEL_WARNING, &subject,
+			"%llu turns skipped: the sensors are due faster than the bus can be read; lengthen "
+			"their interval (status counts what is missed)",
+			(unsigned long long)missed);
+	}
+}
+
+/* Calls the driver until the link is lost (negative errno), all is dead (-ETIMEDOUT) or stop (0).
+ */
+static int serve(struct bus *b)
+{
+	while (!atomic_load_explicit(&b->stopping, memory_order_relaxed)) {
+		bool due, readable;
+		int r = 0;
+
+		note_missed(b, schedule_advance(b->schedule, now_monotonic_ns()));
+		due = schedule_n_due(b->schedule) > 0;
+		if (due && !b->driver->poll) {
+			find_stale(b);
+			due = false;
+		}
+		if (due) {
+			r = call_poll(b);
+		}
+		if (r < 0) {
+			return r;
+		}
+		if (b->dead_rounds >= b->dead_rounds_limit) {
+			b->dead_rounds = 0;
+			b->dead_rounds_limit = MIN(2 * b->dead_rounds_limit, DEAD_ROUNDS_MAX);
+			return -ETIMEDOUT;
+		}
+		/* with work left over only look at the descriptor, else wait for it or the next
+		 * turn */
+		readable = wait_until(b, b->driver->dispatch ? b->abi.fd : -1,
+			schedule_n_due(b->schedule) > 0 ? 0 : schedule_next_ns(b->schedule));
+		if (readable) {
+			r = call_dispatch(b);
+		}
+		if (r < 0) {
+			return r;
+		}
+	}
+	return 0;
+}
+
+static int open_driver(struct bus *b)
+{
+	int r;
+
+	b->abi.fd = -1;
+	b->abi.data = NULL;
+	for (uint32_t i = 0; i < b->abi.n_sensors; i++) {
+		b->abi_sensors[i]->data = NULL;
+	}
+	heartbeat_busy(&b->heartbeat);
+	r = b->driver->open(&b->abi);
+	b->opened_us = now_boottime_ns() / NS_PER_US;
+	return MIN(r, 0);
+}
+
+static void close_driver(struct bus *b)
+{
+	heartbeat_busy(&b->heartbeat);
+	b->driver->close(&b->abi);
+	b->abi.fd = -1;
+	b->abi.data = NULL;
+}
+
+/* Full jitter, growing: many gateways behind one switch must not all knock at the same moment. */
+static int64_t next_delay(struct bus *b)
+{
+	b->reopen_delay_ns = CLAMP(2 * b->reopen_delay_ns, REOPEN_MIN_NS, REOPEN_MAX_NS);
+	return b->reopen_delay_ns / 2 + random_below(b->reopen_delay_ns / 2);
+}
+
+static const char *describe_error(int error)
+{
+	const char *text = strerrordesc_np(-error);
+
+	return text ? text : "unknown error";
+}
+
+static void mark_down(struct bus *b, const char *reason)
+{
+	char text[SENSOR_ERROR_MAX];
+
+	pthread_mutex_lock(&b->lock);
+	b->status.errors++;
+	pthread_mutex_unlock(&b->lock);
+	set_state(b, BUS_DOWN, reason);
+	(void)snprintf(text, sizeof(text), "the bus is down: %s", reason);
+	fail_all(b, text);
+}
+
+/* Says once why the bus is down, and waits before the next try. */
+static void stay_down(struct bus *b, int error)
+{
+	struct log_subject subject = {.message_id = LOG_ID_BUS_DOWN, .bus = b->abi.name};
+	const char *reason = describe_error(error);
+	bool is_news = b->status.state != BUS_DOWN || strcmp(b->status.error, reason) != 0;
+	int64_t delay = next_delay(b);
+	char wait[FORMAT_MAX];
+
+	if (is_news) {
+		log_message(LOG_LEVEL_WARNING, &subject, "down: %s; next try in %s", reason,
+			format_duration(wait, delay));
+	}
+	mark_down(b, reason);
+	(void)wait_until(b, -1, now_monotonic_ns() + delay);
+}
+
+static void announce_up(struct bus *b)
+{
+	struct log_subject subject = {.message_id = LOG_ID_BUS_UP, .bus = b->abi.name};
+
+	/* a bus that is only reopened because its slaves are silent has nothing to announce */
+	if (b->status.state != BUS_UP) {
+		log_message(LOG_LEVEL_NOTICE, &subject, "up, %u sensors", b->abi.n_sensors);
+	}
+	set_state(b, BUS_UP, "");
+}
+
+static int64_t first_turn_ns(const struct bus *b)
+{
+	int64_t shortest = NS_PER_S;
+
+	for (uint32_t i = 0; i < b->abi.n_sensors; i++) {
+		shortest = MIN(shortest, b->sensors[i].abi.interval_ns);
+	}
+	/* the golden ratio spreads any number of buses evenly over the shortest interval */
+	return now_monotonic_ns() +
+	       (int64_t)(fmod(b->bus_config->index * 0.6180339887498949, 1.0) * (double)shortest);
+}
+
+static void make_schedule(struct bus *b, int64_t start_ns)
+{
+	_cleanup_(freep) int64_t *intervals = xcalloc(b->abi.n_sensors, sizeof(*intervals));
+
+	for (uint32_t i = 0; i < b->abi.n_sensors; i++) {
+		intervals[i] = b->sensors[i].abi.interval_ns;
+	}
+	schedule_free(b->schedule);
+	b->schedule = schedule_new(intervals, b->abi.n_sensors, start_ns);
+}
+
+static void run(void *arg)
+{
+	struct bus *b = arg;
+	bool is_first = true;
+	int r;
+
+	make_schedule(b, first_turn_ns(b));
+	while (!atomic_load_explicit(&b->stopping, memory_order_relaxed)) {
+		if (is_first) {
+			set_state(b, BUS_OPENING, "");
+		}
+		r = open_driver(b);
+		if (r < 0) {
+			is_first = false;
+			stay_down(b, r);
+			continue;
+		}
+		announce_up(b);
+		if (!is_first) {
+			/* turns that passed while it was down are not missed turns: it was down */
+			(void)schedule_advance(b->schedule, now_monotonic_ns());
+			schedule_all_due(b->schedule, now_monotonic_ns());
+		}
+		is_first = false;
+		r = serve(b);
+		close_driver(b);
+		if (r == -ETIMEDOUT) {
+			continue; /* half-open TCP, a hung adapter: opening again is the cure, or
+				     the test */
+		}
+		if (r < 0) {
+			stay_down(b, r);
+		}
+	}
+	flush_batch(b, true);
+	set_state(b, BUS_STOPPED, "");
+	heartbeat_idle(&b->heartbeat);
+}
+
+int bus_start(struct bus *b)
+{
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "bus %s", b->abi.name);
+	return b->stop_fd < 0 ? b->stop_fd : thread_start(&b->thread, name, run, b);
+}
+
+void bus_request_stop(struct bus *b)
+{
+	atomic_store(&b->stopping, true);
+	event_set(b->stop_fd);
+}
+
+int bus_join(struct bus *b, int64_t deadline_ns)
+{
+	return thread_join(&b->thread, deadline_ns);
+}
+
+int bus_read_once(struct bus *b, int64_t timeout_ns)
+{
+	int64_t deadline = now_monotonic_ns() + timeout_ns;
+	int r;
+
+	make_schedule(b, now_monotonic_ns());
+	r = open_driver(b);
+	if (r < 0) {
+		mark_down(b, describe_error(r));
+		return r;
+	}
+	set_state(b, BUS_UP, "");
+	(void)schedule_advance(b->schedule, now_monotonic_ns());
+	while (r >= 0 && schedule_n_due(b->schedule) > 0 && now_monotonic_ns() < deadline) {
+		if (b->driver->poll) {
+			r = call_poll(b);
+		}
+		if (r >= 0 && b->driver->dispatch &&
+			wait_until(b, b->abi.fd, b->driver->poll ? 0 : deadline)) {
+			r = call_dispatch(b);
+		}
+	}
+	close_driver(b);
+	return r;
+}
