@@ -42,11 +42,28 @@ struct yaml_pair {
 	struct yaml_node *value;
 };
 
+/* Where something stands in the file. */
+struct place {
+	uint32_t line, column; /* 0: the file as a whole */
+};
+
+static inline struct place place_of(const struct yaml_node *node)
+{
+	return node ? (struct place){node->line, node->column} : (struct place){0, 0};
+}
+
+static inline struct place place_of_key(const struct yaml_pair *pair)
+{
+	return (struct place){pair->line, pair->column};
+}
+
 /*
- * Problems of a file, in the order found; sorted by place when printed.
+ * Problems of a file, in the order found; sorted by place when printed. A thousand are kept, the
+ * others only counted.
  */
 struct problem {
 	uint32_t line, column; /* 0: the file as a whole */
+	uint32_t order;        /* of discovery, for those at one place */
 	bool is_warning;
 	char *text; /* "where: key: what is wrong, what is allowed" */
 };
@@ -55,7 +72,7 @@ struct problems {
 	char *file; /* as the user named it */
 	struct problem *list;
 	size_t n, capacity;
-	size_t n_errors, n_warnings;
+	size_t n_errors, n_warnings; /* all that were found, kept or not */
 };
 
 void problems_init(struct problems *p, const char *file);
@@ -67,6 +84,18 @@ void problems_warning(struct problems *p, const struct yaml_node *node, const ch
 	_printf_(3, 4);
 void problems_add(struct problems *p, uint32_t line, uint32_t column, bool is_warning,
 	const char *format, va_list args) _printf_(5, 0);
+/*
+ * "where: key: text". Where `where` ends with a full stop, the key is joined to it: "platform:
+ * tls." and "ca_file" make "platform: tls.ca_file"; `where` may be empty, `key` NULL.
+ */
+void problems_complain(struct problems *p, bool is_warning, struct place place, const char *where,
+	const char *key, const char *format, ...) _printf_(6, 7);
+/*
+ * Text from outside as it may stand in a message: a plain number as it is, all else in quotes,
+ * cut short. Writes into `buf` and returns it.
+ */
+#define TEXT_SHOW_MAX 96
+char *text_show(char buf[TEXT_SHOW_MAX], const char *text);
 /* Sorts by line and column. Then each is "FILE:LINE:COLUMN: [warning: ]text". */
 void problems_sort(struct problems *p);
 /* Text of problem `i` as it is shown, to be freed by the caller. */

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config_private.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+/*
+ * What a driver's check() gets: a bus and its sensors as it will see them when it runs, and a host
+ * that can only complain.
+ */
+struct checked_sensor {
+	struct scg_sensor sensor;
+	const struct sensor_config *config;
+	const struct sensor_source *source;
+};
+
+struct checked_bus {
+	struct scg_bus bus;
+	struct loader *l;
+	const struct bus_config *config;
+	const struct bus_source *source;
+	struct arena *arena;
+	/* complaints about values that sensors share by `defaults`: once is enough */
+	struct config_names shared;
+};
+
+static void ignore_report(struct scg_bus *bus, struct scg_sensor *sensor, int64_t time_ns,
+	double value, uint32_t quality)
+{
+}
+
+static void ignore_failure(struct scg_bus *bus, struct scg_sensor *sensor, const char *reason)
+{
+}
+
+static void ignore_log(const struct scg_bus *bus, uint32_t level, const char *format, ...)
+{
+}
+
+static int32_t never_stopping(const struct scg_bus *bus)
+{
+	return 0;
+}
+
+/* The option's value in the mapping, or NULL. */
+static const struct yaml_node *find_option(const struct yaml_node *options, const char *option)
+{
+	const struct yaml_pair *pair = option && options && options->kind == YAML_KIND_MAPPING
+					       ? yaml_find(options, option)
+					       : NULL;
+
+	return pair ? pair->value : NULL;
+}
+
+static void complain_about_bus(struct checked_bus *b, const char *option, const char *text)
+{
+	const struct yaml_node *node = find_option(b->source->options, option);
+	_cleanup_(freep) char *where = xasprintf(
+		"buses[%u] (%s)%s", b->config->index, b->config->name, option ? ": options." : "");
+
+	problems_complain(b->l->problems, false, place_of(node ? node : b->source->node), where,
+		option, "%s", text);
+}
+
+static void complain_about_sensor(struct checked_bus *b, const struct checked_sensor *sensor,
+	const char *option, const char *text)
+{
+	const struct sensor_source *source = sensor->source;
+	const struct device_config *device = sensor->config->device;
+	const struct yaml_node *own = find_option(source->options, option);
+	const struct yaml_node *shared = find_option(source->default_options, option);
+	_cleanup_(freep) char *place = NULL;
+	_cleanup_(freep) char *where = NULL;
+
+	if (!own && shared) {
+		char *id = xasprintf(
+			"%" PRIu32 ":%" PRIu32 ":%s", shared->line, shared->column, text);
+		bool is_new = config_names_add(&b->shared, arena_strdup(b->arena, id), 0, NULL);
+
+		free(id);
+		if (!is_new) {
+			return;
+		}
+		place = config_device_where(device);
+		where = xasprintf("%s: defaults.options.", place);
+	} else {
+		place = config_sensor_where(device, source->index, sensor->config->name);
+		where = option ? xasprintf("%s: options.", place) : xstrdup(place);
+	}
+	problems_complain(b->l->problems, false,
+		place_of(own      ? own
+			 : shared ? shared
+				  : source->node),
+		where, option, "%s", text);
+}
+
+SCG_PRINTF(4, 5)
+static void complain(const struct scg_bus *bus, const struct scg_sensor *sensor, const char *option,
+	const char *format, ...)
+{
+	struct checked_bus *b = container_of(bus, struct checked_bus, bus);
+	_cleanup_(freep) char *text = NULL;
+	va_list args;
+
+	va_start(args, format);
+	text = xvasprintf(format, args);
+	va_end(args);
+	if (sensor) {
+		complain_about_sensor(
+			b, container_of(sensor, const struct checked_sensor, sensor), option, text);
+	} else {
+		complain_about_bus(b, option, text);
+	}
+}
+
+static const struct scg_host check_host = {
+	.abi = SCG_ABI_LEVEL,
+	.report = ignore_report,
+	.fail = ignore_failure,
+	.complain = complain,
+	.log = ignore_log,
+	.stopping = never_stopping,
+};
+
+/* The bus's sensors, in its order; the loader's sources stand in the order of the configuration. */
+static void make_sensors(struct checked_bus *b, uint32_t index)
+{
+	const struct config *config = b->l->config;
+	struct checked_sensor *sensors;
+	uint32_t n = 0;
+
+	b->bus.sensors = arena_array(b->arena, b->config->n_sensors, sizeof(struct scg_sensor *));
+	sensors = arena_array(b->arena, b->config->n_sensors, sizeof(*sensors));
+	for (uint32_t i = 0; i < config->n_sensors; i++) {
+		const struct sensor_config *sensor = config->sensors[i];
+
+		if (b->l->sensors[i].bus != index) {
+			continue;
+		}
+		sensors[n] = (struct checked_sensor){
+			.sensor = {.name = sensor->name,
+				.options = sensor->options,
+				.interval_ns = sensor->interval_ns},
+			.config = sensor,
+			.source = &b->l->sensors[i],
+		};
+		b->bus.sensors[n] = &sensors[n].sensor;
+		n++;
+	}
+	b->bus.n_sensors = n;
+}
+
+static void check_bus(struct loader *l, uint32_t index)
+{
+	_cleanup_(arena_freep) struct arena *arena = arena_new();
+	const struct bus_config *config = l->config->buses[index];
+	struct checked_bus b = {
+		.bus = {.host = &check_host,
+			.name = config->name,
+			.options = config->options,
+			.fd = -1},
+		.l = l,
+		.config = config,
+		.source = &l->buses[index],
+		.arena = arena,
+	};
+
+	make_sensors(&b, index);
+	config->driver->check(&b.bus);
+	config_names_clear(&b.shared);
+}
+
+void config_check_drivers(struct loader *l)
+{
+	for (uint32_t i = 0; i < l->config->n_buses; i++) {
+		const struct scg_driver *driver = l->config->buses[i]->driver;
+
+		/* values that were refused stand in for others: what the driver says of these
+		 * misleads */
+		if (driver && driver->check && !l->buses[i].broken) {
+			check_bus(l, i);
+		}
+	}
+}
+
+static uint64_t hash_sensor_identity(uint64_t hash, const struct sensor_config *sensor)
+{
+	hash = hash_string(hash, sensor->slug);
+	return hash_string(hash, sensor->uuid);
+}
+
+static uint64_t hash_number(uint64_t hash, double value)
+{
+	return hash_bytes(hash, &value, sizeof(value));
+}
+
+static uint64_t hash_integer(uint64_t hash, int64_t value)
+{
+	return hash_bytes(hash, &value, sizeof(value));
+}
+
+/* All that a bus does with a sensor. */
+static uint64_t hash_sensor(uint64_t hash, const struct sensor_config *sensor)
+{
+	const struct scg_driver *driver = sensor->bus->driver;
+
+	hash = hash_string(hash, sensor->device->uuid);
+	hash = hash_string(hash, sensor->device->name);
+	hash = hash_sensor_identity(hash, sensor);
+	hash = config_hash_values(
+		hash, driver->sensor_options, driver->n_sensor_options, sensor->options);
+	hash = hash_integer(hash, sensor->interval_ns);
+	hash = hash_number(hash, sensor->scale);
+	hash = hash_number(hash, sensor->offset);
+	hash = hash_integer(hash, sensor->decimals);
+	hash = hash_number(hash, sensor->min);
+	hash = hash_number(hash, sensor->max);
+	hash = hash_number(hash, sensor->deadband);
+	hash = hash_integer(hash, sensor->max_silence_ns);
+	return hash_integer(hash, sensor->stale_ns);
+}
+
+static uint64_t hash_device(const struct device_config *device)
+{
+	uint64_t hash = hash_string(HASH_INIT, device->name);
+
+	hash = hash_string(hash, device->uuid);
+	hash = hash_string(hash, device->username);
+	hash = hash_string(hash, device->password);
+	hash = hash_string(hash, device->battery ? device->battery->name : NULL);
+	for (uint32_t i = 0; i < device->n_sensors; i++) {
+		hash = hash_sensor_identity(hash, device->sensors[i]);
+	}
+	return hash;
+}
+
+void config_make_fingerprints(struct loader *l)
+{
+	struct config *config = l->config;
+
+	if (l->problems->n_errors > 0) {
+		return; /* nobody will see it */
+	}
+	for (uint32_t i = 0; i < config->n_buses; i++) {
+		struct bus_config *bus = config->buses[i];
+
+		bus->fingerprint = yaml_hash(HASH_INIT, l->buses[i].node);
+		for (uint32_t k = 0; k < bus->n_sensors; k++) {
+			bus->fingerprint = hash_sensor(bus->fingerprint, bus->sensors[k]);
+		}
+	}
+	for (uint32_t i = 0; i < config->n_devices; i++) {
+		config->devices[i]->fingerprint = hash_device(config->devices[i]);
+	}
+}
