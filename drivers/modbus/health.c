@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "modbus.h"
+#include "internal.h"
 
 #include <stdio.h>
 
@@ -150,7 +150,7 @@ static void sensor_refused(
 	b->bus->host->fail(b->bus, sensor->sensor, reason);
 }
 
-void modbus_health_exception(
+bool modbus_health_exception(
 	struct modbus_bus *b, const struct modbus_block *block, uint8_t code, int64_t now_ns)
 {
 	struct modbus_sensor *first = &b->sensors[block->begin];
@@ -160,18 +160,19 @@ void modbus_health_exception(
 		(void)snprintf(
 			reason, sizeof(reason), "%s (exception %u)", exception_name(code), code);
 		modbus_health_silent(b, block, reason, now_ns);
-		return;
+		return false;
 	}
 	unit_answered(first->unit);
 	if (code == EXCEPTION_ADDRESS || code == EXCEPTION_VALUE) {
-		/* What was asked for stays due, and comes again at once in smaller requests. */
-		if (!modbus_plan_split(b, block, now_ns)) {
-			sensor_refused(b, first, code, now_ns);
+		if (modbus_plan_split(b, block, now_ns)) {
+			return true;
 		}
-		return;
+		sensor_refused(b, first, code, now_ns);
+		return false;
 	}
 	describe_exception(first, code, code == EXCEPTION_FUNCTION ? ": check table" : "", reason);
 	fail_due(b, block->begin, block->end, reason);
+	return false;
 }
 
 void modbus_health_nonsense(struct modbus_bus *b, const struct modbus_block *block)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "modbus.h"
+#include "internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -98,8 +98,9 @@ static void report_block(
 	}
 }
 
-/* `answer` is from the right unit and to the right request, says the transport. */
-static void handle_answer(
+/* `answer` is from the right unit and to the right request, says the transport. True if the same
+   sensors have to be asked again, in smaller requests. */
+static bool handle_answer(
 	struct modbus_bus *b, const struct modbus_block *block, const struct modbus_pdu *answer)
 {
 	uint8_t table = b->sensors[block->begin].table;
@@ -107,14 +108,16 @@ static void handle_answer(
 	uint32_t size = modbus_is_bit_table(table) ? (block->count + 7) / 8 : 2 * block->count;
 
 	if (answer->size == 2 && answer->bytes[0] == (function | 0x80)) {
-		modbus_health_exception(b, block, answer->bytes[1], clock_ns(CLOCK_MONOTONIC));
-	} else if (answer->size == 2 + size && answer->bytes[0] == function &&
-		   answer->bytes[1] == size) {
+		return modbus_health_exception(
+			b, block, answer->bytes[1], clock_ns(CLOCK_MONOTONIC));
+	}
+	if (answer->size == 2 + size && answer->bytes[0] == function && answer->bytes[1] == size) {
 		modbus_health_good(b, block);
 		report_block(b, block, answer);
 	} else {
 		modbus_health_nonsense(b, block);
 	}
+	return false;
 }
 
 /* Marks what is due and may be asked; returns the most urgent, or NULL. */
@@ -138,42 +141,48 @@ static struct modbus_sensor *mark_due(
 	return first;
 }
 
-static int modbus_poll(struct scg_bus *bus, struct scg_sensor *const *due, uint32_t n_due)
+/* One request for `first` and what goes with it. 1 if it has to be made again, smaller; 0; or a
+   negative errno if the link is gone. */
+static int ask(struct modbus_bus *b, const struct modbus_sensor *first, int64_t now_ns)
 {
-	struct modbus_bus *b = bus->data;
-	int64_t now_ns = clock_ns(CLOCK_MONOTONIC);
-	const struct modbus_sensor *first = mark_due(b, due, n_due, now_ns);
-	struct modbus_block block;
-	struct modbus_pdu request, answer;
+	struct modbus_block block = modbus_plan_block(b, first, now_ns);
+	struct modbus_pdu request = encode_request(first->table, &block);
+	bool patient = first->unit->misses == 0;
+	struct modbus_pdu answer;
 	char silence[MODBUS_REASON_MAX];
-	int r;
+	int r = b->transport->exchange(b->link, first->unit->id, &request, patient, &answer);
 
-	if (!first || bus->host->stopping(bus)) {
-		return 0;
-	}
-	block = modbus_plan_block(b, first, now_ns);
-	request = encode_request(first->table, &block);
-	r = b->transport->exchange(
-		b->link, first->unit->id, &request, first->unit->misses == 0, &answer);
 	if (r < 0) {
 		return r;
 	}
 	switch (r) {
 	case MODBUS_ANSWERED:
-		handle_answer(b, &block, &answer);
-		break;
+		return handle_answer(b, &block, &answer);
 	case MODBUS_SILENT:
 		(void)snprintf(silence, sizeof(silence), "no answer within %g s",
-			(double)bus->options[BUS_RESPONSE_TIMEOUT].i / 1e9);
+			(double)b->bus->options[BUS_RESPONSE_TIMEOUT].i / 1e9);
 		modbus_health_silent(b, &block, silence, clock_ns(CLOCK_MONOTONIC));
-		break;
+		return 0;
 	case MODBUS_NONSENSE:
 		modbus_health_nonsense(b, &block);
-		break;
+		return 0;
 	default: /* stopped: nothing is known, what was due stays due */
-		break;
+		return 0;
 	}
-	return 0;
+}
+
+static int modbus_poll(struct scg_bus *bus, struct scg_sensor *const *due, uint32_t n_due)
+{
+	struct modbus_bus *b = bus->data;
+	int64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+	const struct modbus_sensor *first = mark_due(b, due, n_due, now_ns);
+	int r = 1;
+
+	/* Each turn makes the request smaller, down to one value. */
+	while (first && r > 0 && !bus->host->stopping(bus)) {
+		r = ask(b, first, now_ns);
+	}
+	return r < 0 ? r : 0;
 }
 
 const struct scg_driver scg_driver_1 = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "modbus.h"
+#include "internal.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -28,8 +28,6 @@
 #define HEADER_SIZE 7 /* transaction, protocol, length, unit: [TCP] 3.1.3 */
 /* Wakes up this often in a long wait to see whether the daemon stops. */
 #define SLICE_NS (200 * NS_PER_MS)
-/* After a pause of this length the slave may have closed the connection. */
-#define IDLE_NS (100 * NS_PER_MS)
 /* What was sent and not even acknowledged for so long beyond the time for an answer: the host is
    gone, or the way to it. */
 #define UNACKNOWLEDGED_NS (10 * NS_PER_S)
@@ -222,17 +220,14 @@ static int tcp_open(struct scg_bus *bus, void **ret_link)
 }
 
 /*
- * Many slaves close a connection that was idle for a while ([TCP] 4.2.1 leaves it to them): that is
- * no failure, if a new one can be had.
+ * Many slaves close a connection that was idle for a while, some after each answer: that is no
+ * failure, if a new one can be had.
  */
 static int revive(struct tcp_link *link)
 {
 	uint8_t byte;
 	ssize_t n;
 
-	if (monotonic_ns() - link->last_ns < IDLE_NS) {
-		return 0;
-	}
 	n = recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) {
 		return 0;

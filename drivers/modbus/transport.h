@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "modbus.h"
+#include "internal.h"
 
 enum modbus_outcome {
 	MODBUS_ANSWERED, /* the answer is there, from the unit that was asked */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef MODBUS_H
-#define MODBUS_H
+#ifndef MODBUS_INTERNAL_H
+#define MODBUS_INTERNAL_H
 
 /*
  * The inside of the Modbus driver: its options, and what it remembers of a bus, of its units and of
@@ -144,8 +144,9 @@ bool modbus_health_skip(struct modbus_bus *b, struct modbus_sensor *sensor, int6
 /* The unit did not answer; `what` says so ("no answer within 1 s"). */
 void modbus_health_silent(
 	struct modbus_bus *b, const struct modbus_block *block, const char *what, int64_t now_ns);
-/* The unit answered with an exception. */
-void modbus_health_exception(
+/* The unit answered with an exception. True if it may take the same in smaller requests: the next
+   plan makes them smaller. */
+bool modbus_health_exception(
 	struct modbus_bus *b, const struct modbus_block *block, uint8_t code, int64_t now_ns);
 /* The answer was none to the question. */
 void modbus_health_nonsense(struct modbus_bus *b, const struct modbus_block *block);

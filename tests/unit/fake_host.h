@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef FAKE_HOST_H
+#define FAKE_HOST_H
+
+/*
+ * A daemon for one driver under test: loads the shared object, makes a bus from options as YAML
+ * would give them, calls the driver, and writes down what it says. It also watches the rules of
+ * sensocan-driver.h; the first one that is broken is kept as text. One thread.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sensocan-driver.h"
+
+struct fake_result {
+	struct scg_sensor *sensor;
+	bool is_good; /* report() was called, not fail() */
+	double value;
+	int64_t time_ns;
+	uint32_t quality;
+	char reason[200];
+};
+
+struct fake_bus {
+	struct scg_bus bus; /* first: the host functions find the rest */
+	const struct scg_driver *driver;
+	void *library;
+	struct scg_sensor **sensors;
+	bool *is_due; /* by index of the sensor, during fake_bus_round() */
+	struct fake_result *results;
+	size_t n_results, results_capacity;
+	char **complaints; /* "bus: host: text", "SENSOR: option: text" */
+	size_t n_complaints, complaints_capacity;
+	char violation[300];  /* "" as long as the driver keeps the rules */
+	const char *callback; /* the one that runs */
+	bool is_open;
+	const _Atomic bool *stop; /* what stopping() says; NULL: never */
+	int n_fds;                /* descriptors of the process before open() */
+	unsigned n_stopping_calls;
+};
+
+/*
+ * Loads DIRECTORY/NAME.so and checks its constant and its tables. `options` is "key: value, key:
+ * value"; what is not said gets its default. On any problem the process ends with a message: a
+ * test that cannot begin cannot pass.
+ */
+struct fake_bus *fake_bus_new(const char *directory, const char *name, const char *options);
+void fake_bus_free(struct fake_bus *f); /* closes if open */
+/* Only before fake_bus_open(). */
+struct scg_sensor *fake_bus_add(
+	struct fake_bus *f, const char *name, int64_t interval_ns, const char *options);
+void fake_bus_set(struct fake_bus *f, const char *options);
+
+/* Runs check() and returns the number of complaints. */
+size_t fake_bus_check(struct fake_bus *f);
+bool fake_bus_complained(const struct fake_bus *f, const char *complaint);
+
+int fake_bus_open(struct fake_bus *f);
+void fake_bus_close(struct fake_bus *f);
+
+/* One call of poll(). Results add up until fake_bus_forget(). */
+int fake_bus_poll(struct fake_bus *f, struct scg_sensor *const *due, uint32_t n_due);
+/* All sensors are due: calls poll() as the daemon does until all are dealt with. */
+int fake_bus_round(struct fake_bus *f);
+void fake_bus_forget(struct fake_bus *f);
+/* The last result for a sensor, or NULL. */
+const struct fake_result *fake_bus_result(const struct fake_bus *f, const struct scg_sensor *s);
+
+#endif
