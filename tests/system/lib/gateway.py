@@ -35,7 +35,8 @@ def drivers_into(directory):
 
 class Gateway(Process):
     def __init__(self, directory, config, preload=None, environment=None):
-        """`config` is what the YAML file says; journal.path may be left out."""
+        """`config` is what the YAML file says; journal.path may be left out. None: the caller
+        writes the file."""
         directory.mkdir(parents=True, exist_ok=True)
         super().__init__(directory / "gateway.log")
         self.directory = directory
@@ -46,7 +47,8 @@ class Gateway(Process):
         if preload:
             self.environment["LD_PRELOAD"] = str(preload)
         self.secrets = set()
-        self.configure(config)
+        if config is not None:
+            self.configure(config)
 
     @property
     def journal_path(self):
