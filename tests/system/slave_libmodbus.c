@@ -2,25 +2,23 @@
 /*
  * A Modbus TCP slave on libmodbus for the system tests and the benchmarks, on 127.0.0.1.
  *
- *     slave_libmodbus [--port PORT] [--units N] [--registers N] [--pattern PATTERN]
+ *     slave_libmodbus [--port PORT] [--units N] [--registers N] [--counter]
  *                     [--silent UNIT]... [--delay MS] [--refuse FROM-TO=CODE]
  *
  * Units 1 to N (default 10) have N registers each (default 1000) in every table; beyond them a
- * request gets exception 11 (unit) or 2 (register). Prints "listening PORT" when it is ready;
- * PORT 0, the default, is a free one.
+ * request gets exception 11 (unit) or 2 (register). A register, holding and input alike, always is
+ * (1000 * unit + register) modulo 65536; a coil or a discrete input is the lowest bit of that.
+ * Prints "listening PORT" when it is ready; PORT 0, the default, is a free one.
  *
- * PATTERN of the registers, holding and input alike; coils and inputs are the lowest bit of it:
- *   address  (1000 * unit + register) modulo 65536, always the same; the default
- *   counter  how often this register of this unit was read before, modulo 65536: a reader that
- *            misses none sees each number once
- *   zero     0
- *
+ * --counter             a register is how often it was read, this time included, modulo 65536: a
+ *                       reader that misses none sees each number from 1 on once
  * --silent UNIT         never answers for that unit
  * --delay MS            waits before each answer; other requests wait with it, as on a serial line
  * --refuse FROM-TO=CODE answers requests that touch registers FROM to TO by exception CODE
  *
- * SIGUSR1, and the end by SIGTERM or SIGINT, print "requests R registers Q", how much was asked so
- * far. SIGUSR2 makes all units silent, and the next one lets them speak again.
+ * SIGUSR1, and the end by SIGTERM or SIGINT, print "requests R registers Q connections C": what was
+ * asked for so far, and how often somebody connected. SIGUSR2 makes all units silent, and the next
+ * one lets them speak again.
  */
 #include "modbus_server.h"
 
@@ -37,19 +35,17 @@
 
 #include "util.h"
 
-enum pattern { PATTERN_ADDRESS, PATTERN_COUNTER, PATTERN_ZERO };
-
 #define EXCEPTION_ADDRESS 2
 #define EXCEPTION_TARGET  11
 #define TABLES            4
 
 struct slave {
 	int64_t units, registers, delay_ms;
-	enum pattern pattern;
+	bool is_counter;
 	bool is_silent[256];
 	int64_t refuse_from, refuse_to; /* inclusive; from > to: none */
 	int refuse_code;
-	uint16_t *counts; /* [TABLES][units][registers], for the counter */
+	uint16_t *counts; /* [TABLES][units][registers], for is_counter */
 };
 
 /* Touched by signal handlers. */
@@ -60,19 +56,13 @@ static _Atomic bool all_silent;
 static uint16_t next_value(
 	struct slave *slave, const struct modbus_server_request *request, int64_t at)
 {
-	size_t unit = request->unit - 1u;
 	size_t table = request->function - 1u;
+	size_t row = table * (size_t)slave->units + request->unit - 1u;
 
-	switch (slave->pattern) {
-	case PATTERN_ADDRESS:
-		return (uint16_t)(1000 * request->unit + at);
-	case PATTERN_COUNTER:
-		return slave
-			->counts[(table * (size_t)slave->units + unit) * (size_t)slave->registers +
-				 (size_t)at]++;
-	default:
-		return 0;
+	if (slave->is_counter) {
+		return ++slave->counts[row * (size_t)slave->registers + (size_t)at];
 	}
+	return (uint16_t)(1000 * request->unit + at);
 }
 
 static int handle(
@@ -118,12 +108,12 @@ static void print_counts(void)
 {
 	char text[96];
 	char *end = text + sizeof(text);
-	unsigned long long numbers[] = {n_registers, n_requests};
-	static const char *const words[] = {" registers ", "requests "};
+	unsigned long long numbers[] = {modbus_server_connections(server), n_registers, n_requests};
+	static const char *const words[] = {" connections ", " registers ", "requests "};
 	ssize_t written;
 
 	*--end = '\n';
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 		do {
 			*--end = (char)('0' + numbers[i] % 10);
 			numbers[i] /= 10;
@@ -152,7 +142,7 @@ static void on_signal(int signal)
 _Noreturn static void usage(void)
 {
 	(void)fputs("usage: slave_libmodbus [--port PORT] [--units N] [--registers N]\n"
-		    "    [--pattern address|counter|zero] [--silent UNIT]... [--delay MS]\n"
+		    "    [--counter] [--silent UNIT]... [--delay MS]\n"
 		    "    [--refuse FROM-TO=CODE]\n",
 		stderr);
 	exit(64);
@@ -166,22 +156,6 @@ static int64_t parse_number(const char *text, int64_t min, int64_t max)
 		usage();
 	}
 	return number;
-}
-
-static enum pattern parse_pattern(const char *text)
-{
-	static const char *const names[] = {
-		[PATTERN_ADDRESS] = "address",
-		[PATTERN_COUNTER] = "counter",
-		[PATTERN_ZERO] = "zero",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (strcmp(text, names[i]) == 0) {
-			return (enum pattern)i;
-		}
-	}
-	usage();
 }
 
 /* FROM-TO=CODE */
@@ -202,7 +176,7 @@ static int parse_arguments(int argc, char **argv, struct slave *slave)
 		{"port", required_argument, NULL, 'p'},
 		{"units", required_argument, NULL, 'u'},
 		{"registers", required_argument, NULL, 'n'},
-		{"pattern", required_argument, NULL, 'v'},
+		{"counter", no_argument, NULL, 'c'},
 		{"silent", required_argument, NULL, 's'},
 		{"delay", required_argument, NULL, 'd'},
 		{"refuse", required_argument, NULL, 'r'},
@@ -221,8 +195,8 @@ static int parse_arguments(int argc, char **argv, struct slave *slave)
 		case 'n':
 			slave->registers = parse_number(optarg, 1, 65536);
 			break;
-		case 'v':
-			slave->pattern = parse_pattern(optarg);
+		case 'c':
+			slave->is_counter = true;
 			break;
 		case 's':
 			slave->is_silent[parse_number(optarg, 0, 255)] = true;
@@ -250,7 +224,7 @@ int main(int argc, char **argv)
 	int port = parse_arguments(argc, argv, &slave);
 	int r;
 
-	if (slave.pattern == PATTERN_COUNTER) {
+	if (slave.is_counter) {
 		slave.counts = xcalloc(TABLES * (size_t)slave.units * (size_t)slave.registers,
 			sizeof(*slave.counts));
 	}

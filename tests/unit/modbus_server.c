@@ -27,6 +27,7 @@ struct modbus_server {
 	modbus_server_handler handler;
 	void *ctx;
 	int listen_fd, stop_fd, epoll_fd, port;
+	_Atomic unsigned n_connections;
 	bool is_client[FDS_MAX];
 	struct late_answer late;
 };
@@ -77,6 +78,11 @@ int modbus_server_port(const struct modbus_server *server)
 	return server->port;
 }
 
+unsigned modbus_server_connections(const struct modbus_server *server)
+{
+	return server->n_connections;
+}
+
 static void drop_client(struct modbus_server *server, int fd)
 {
 	server->is_client[fd] = false;
@@ -98,6 +104,7 @@ static void accept_client(struct modbus_server *server)
 		return;
 	}
 	server->is_client[fd] = true;
+	server->n_connections++;
 }
 
 static bool is_bits(uint8_t function)

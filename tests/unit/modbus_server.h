@@ -34,6 +34,8 @@ struct modbus_server;
 /* Listens on 127.0.0.1; `port` 0 picks a free one. NULL with errno. */
 struct modbus_server *modbus_server_new(int port, modbus_server_handler handler, void *ctx);
 int modbus_server_port(const struct modbus_server *server);
+/* How many were accepted so far; also from a signal handler. */
+unsigned modbus_server_connections(const struct modbus_server *server);
 /* Serves until modbus_server_stop(). 0 or a negative errno. */
 int modbus_server_run(struct modbus_server *server);
 /* From any thread or signal handler. */
