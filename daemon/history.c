@@ -12,7 +12,7 @@
 #define WINDOW_BLOCKS   2048u
 #define REFUSED_MIN_NS  (60 * NS_PER_S)
 #define REFUSED_MAX_NS  NS_PER_H
-/* While nothing is due, but something is waiting that may not be touched yet. */
+/* After the journal could not be read. */
 #define LOOK_AGAIN_NS NS_PER_S
 /* Block and position in one word: a block has no more than BLOCK_MAX_READINGS, 2^14. */
 #define POSITION_BITS 14u
@@ -41,6 +41,7 @@ struct history {
 	bool is_drained;
 	int64_t after;        /* blocks up to here are dealt with, but for what was refused */
 	int64_t next_look_ns; /* not before */
+	bool is_idle;         /* the last look found nothing that time alone would change */
 	int64_t retry_ns;     /* when something that was refused may be tried again; INT64_MAX */
 
 	/* the window */
@@ -108,6 +109,7 @@ void history_start(struct history *h)
 	end_window(h);
 	h->after = 0;
 	h->next_look_ns = 0;
+	h->is_idle = false;
 	h->retry_ns = INT64_MAX;
 	h->is_started = true;
 	h->is_drained = false;
@@ -259,12 +261,14 @@ static uint32_t count_ripe(
 /* Builds the next window. True if there is something in it to send. */
 static bool begin_window(struct history *h, int64_t boundary, int64_t now_ns)
 {
+	int64_t newest = journal_newest_id(h->journal, h->journal_device);
 	uint32_t n = 0, readings = 0, ripe;
 	int r = 1;
 
 	end_window(h);
-	h->next_look_ns = now_ns + LOOK_AGAIN_NS;
-	if (boundary <= h->after) {
+	h->next_look_ns = 0;
+	h->is_idle = boundary <= h->after;
+	if (h->is_idle) {
 		h->is_drained = h->retry_ns == INT64_MAX;
 		return false;
 	}
@@ -283,8 +287,11 @@ static bool begin_window(struct history *h, int64_t boundary, int64_t now_ns)
 		h->after = h->blocks[ripe - 1]->id;
 	}
 	if (n == 0 || h->blocks[0]->id > boundary) {
-		h->after = MAX(
-			h->after, MIN(boundary, journal_newest_id(h->journal, h->journal_device)));
+		h->after = MAX(h->after, MIN(boundary, newest));
+	}
+	h->is_idle = ripe == 0 && r >= 0 && h->next_look_ns == 0;
+	if (r < 0) {
+		h->next_look_ns = now_ns + LOOK_AGAIN_NS; /* the disk may come back */
 	}
 	h->is_drained = ripe == 0 && r >= 0 && h->retry_ns == INT64_MAX;
 	for (uint32_t i = 0; i < n; i++) {
@@ -292,10 +299,6 @@ static bool begin_window(struct history *h, int64_t boundary, int64_t now_ns)
 	}
 	free(h->blocks);
 	h->blocks = NULL;
-	if (ripe > 0 && h->n_ranges == 0) {
-		h->next_look_ns =
-			now_ns; /* only refused ones in it: what comes after may be fine */
-	}
 	return h->n_ranges > 0;
 }
 
@@ -477,7 +480,7 @@ int64_t history_due_ns(const struct history *h)
 		journal_backlog(h->journal, h->journal_device) == 0) {
 		return INT64_MAX;
 	}
-	return MIN(h->next_look_ns, h->retry_ns);
+	return h->is_idle ? h->retry_ns : MIN(h->next_look_ns, h->retry_ns);
 }
 
 bool history_is_busy(const struct history *h)
