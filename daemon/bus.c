@@ -9,10 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bus_private.h"
 #include "log.h"
-#include "schedule.h"
-#include "sensor.h"
-#include "thread.h"
 #include "util.h"
 
 /* A driver call may block 5 s at a time (sensocan-driver.h); this leaves room for a slow resolver.
@@ -25,75 +23,9 @@
 #define DEAD_ROUNDS_MIN 3u
 #define DEAD_ROUNDS_MAX 48u
 /* A driver that neither reports nor fails what is due is asked again, but not in a tight loop. */
-#define IDLE_CALL_WAIT_MS 10
-#define IDLE_CALLS_MAX    100u
-/* A sensor that comes and goes is not worth more than a line a minute. */
-#define HEALTH_LOG_INTERVAL_NS (60 * NS_PER_S)
+#define IDLE_CALL_WAIT_MS      10
+#define IDLE_CALLS_MAX         100u
 #define MISSED_LOG_INTERVAL_NS (3600 * NS_PER_S)
-#define BATCH_MAX              512u
-
-/* A sensor as the driver sees it, and what we know of it. */
-struct bus_sensor {
-	struct scg_sensor abi; /* first: what the driver gets is a pointer to this */
-	uint32_t index;
-	struct sensor_state state;
-};
-
-/* Changes of health within one driver call, for one line in the log instead of a thousand. */
-struct health_changes {
-	uint32_t n_bad, n_good;
-	const struct bus_sensor *first_bad, *first_good;
-};
-
-struct bus {
-	struct scg_bus abi; /* first */
-	struct config *config;
-	const struct bus_config *bus_config;
-	const struct scg_driver *driver;
-	const struct clock_state *clock;
-	struct bus_output output;
-	struct thread thread;
-	struct heartbeat heartbeat;
-	int stop_fd;
-	_Atomic bool stopping;
-	struct bus_sensor *sensors;
-	struct scg_sensor **abi_sensors;
-	struct scg_sensor **due; /* handed to poll() */
-
-	/* the bus thread's own */
-	struct schedule *schedule;
-	bool in_callback;
-	bool progress; /* the callback reported or failed something */
-	bool in_dispatch;
-	bool time_sampled;
-	bool round_good; /* something good came in this round */
-	uint32_t dead_rounds, dead_rounds_limit;
-	uint32_t idle_calls;
-	int64_t reopen_delay_ns;
-	int64_t missed_logged_ns;
-	int64_t opened_us; /* boot-clock time of the last open() */
-	int64_t now_us,
-		clock_offset_us; /* boot clock and wall clock minus it, as of this callback */
-	bool clock_ok;           /* of this callback */
-	struct health_changes changes;
-	struct reading batch[BATCH_MAX];
-	uint32_t n_batch;
-
-	pthread_mutex_t lock; /* guards: status, sensors[].state */
-	struct bus_status status;
-};
-
-static const struct scg_host host;
-
-static struct bus *bus_of(const struct scg_bus *abi)
-{
-	return container_of(abi, struct bus, abi);
-}
-
-static struct bus_sensor *sensor_of(const struct scg_sensor *abi)
-{
-	return container_of(abi, struct bus_sensor, abi);
-}
 
 const char *bus_state_name(enum bus_state state)
 {
@@ -140,7 +72,7 @@ struct bus *bus_new(struct config *config, const struct bus_config *bus_config,
 		b->abi_sensors[i] = &b->sensors[i].abi;
 	}
 	b->abi = (struct scg_bus){
-		.host = &host,
+		.host = &bus_host,
 		.name = bus_config->name,
 		.options = bus_config->options,
 		.sensors = b->abi_sensors,
@@ -210,210 +142,6 @@ void bus_for_each_sensor(
 	pthread_mutex_unlock(&b->lock);
 }
 
-/* --- what drivers call --- */
-
-static void flush_batch(struct bus *b, bool round_end)
-{
-	if (b->n_batch > 0 || round_end) {
-		b->output.readings(b->output.ctx, b->batch, b->n_batch, round_end);
-	}
-	b->n_batch = 0;
-}
-
-/* Keeps the count of bad sensors and what the log is to say, after a sensor's state may have
- * changed. */
-static void note_health(struct bus *b, struct bus_sensor *sensor, bool was_bad)
-{
-	struct sensor_state *state = &sensor->state;
-	int64_t now;
-
-	b->progress = true;
-	if (!state->good) {
-		b->status.errors++;
-	}
-	if (was_bad == !state->good) {
-		return;
-	}
-	if (state->good) {
-		b->status.failed_sensors--;
-		if (state->bad_logged) {
-			state->bad_logged = false;
-			b->changes.first_good = b->changes.n_good ? b->changes.first_good : sensor;
-			b->changes.n_good++;
-		}
-		return;
-	}
-	b->status.failed_sensors++;
-	now = now_monotonic_ns();
-	if (state->bad_logged_ns == 0 || now - state->bad_logged_ns >= HEALTH_LOG_INTERVAL_NS) {
-		state->bad_logged = true;
-		state->bad_logged_ns = now;
-		b->changes.first_bad = b->changes.n_bad ? b->changes.first_bad : sensor;
-		b->changes.n_bad++;
-	}
-}
-
-static void log_changes(struct bus *b)
-{
-	struct health_changes changes = b->changes;
-	struct log_subject subject = {.bus = b->abi.name};
-	char more[48] = "";
-
-	b->changes = (struct health_changes){0};
-	if (changes.n_bad > 0) {
-		subject.message_id = LOG_ID_SENSOR_BAD;
-		subject.device = changes.first_bad->state.config->device->name;
-		subject.sensor = changes.first_bad->abi.name;
-		if (changes.n_bad > 1) {
-			(void)snprintf(
-				more, sizeof(more), " (and %u more sensors)", changes.n_bad - 1);
-		}
-		/* only this thread writes the text, so it may be read without the lock */
-		log_message(LOG_LEVEL_WARNING, &subject, "bad: %s%s",
-			changes.first_bad->state.error, more);
-	}
-	if (changes.n_good > 0) {
-		subject.message_id = LOG_ID_SENSOR_GOOD;
-		subject.device = changes.first_good->state.config->device->name;
-		subject.sensor = changes.first_good->abi.name;
-		more[0] = '\0';
-		if (changes.n_good > 1) {
-			(void)snprintf(
-				more, sizeof(more), " (and %u more sensors)", changes.n_good - 1);
-		}
-		log_message(LOG_LEVEL_NOTICE, &subject, "good again%s", more);
-	}
-}
-
-/* The clocks, once a callback: what it reports was read within it. */
-static void sample_time(struct bus *b)
-{
-	if (!b->time_sampled) {
-		b->time_sampled = true;
-		b->clock_ok = clock_is_right(b->clock);
-		b->clock_offset_us = clock_offset_us();
-		b->now_us = now_boottime_ns() / NS_PER_US;
-	}
-}
-
-static int64_t boottime_of(struct bus *b, int64_t time_ns)
-{
-	int64_t boottime_us;
-
-	if (time_ns == 0) {
-		return now_boottime_ns() / NS_PER_US;
-	}
-	boottime_us = time_ns / NS_PER_US - b->clock_offset_us;
-	/* a driver with a clock of its own may be wrong, but not by the future */
-	return MIN(boottime_us, b->now_us + US_PER_S);
-}
-
-static void host_report(struct scg_bus *abi, struct scg_sensor *abi_sensor, int64_t time_ns,
-	double raw, uint32_t quality)
-{
-	struct bus *b = bus_of(abi);
-	struct bus_sensor *sensor = sensor_of(abi_sensor);
-	struct sensor_state *state = &sensor->state;
-	uint8_t reading_quality = quality == SCG_GOOD ? READING_GOOD : READING_UNCERTAIN;
-	enum sensor_verdict verdict;
-	int64_t boottime_us;
-	double value = 0;
-	bool was_bad;
-
-	sample_time(b);
-	boottime_us = boottime_of(b, time_ns);
-	schedule_done(b->schedule, sensor->index);
-	/* an event-driven bus may say more than anybody asked for */
-	if (b->in_dispatch && state->good &&
-		boottime_us - state->boottime_us < state->config->interval_ns / NS_PER_US) {
-		b->progress = true;
-		return;
-	}
-	pthread_mutex_lock(&b->lock);
-	was_bad = state->known && !state->good;
-	verdict = sensor_judge(state, raw, reading_quality, boottime_us, &value);
-	if (state->good) {
-		b->round_good = true;
-		state->realtime_us = boottime_us + b->clock_offset_us;
-	}
-	b->status.readings += verdict == SENSOR_REPORT;
-	b->status.suppressed += verdict == SENSOR_SUPPRESS;
-	b->status.out_of_range += verdict == SENSOR_OUT_OF_RANGE;
-	note_health(b, sensor, was_bad);
-	pthread_mutex_unlock(&b->lock);
-	if (verdict != SENSOR_REPORT) {
-		return;
-	}
-	if (b->n_batch == BATCH_MAX) {
-		heartbeat_busy(&b->heartbeat);
-		flush_batch(b, false);
-	}
-	b->batch[b->n_batch++] = (struct reading){
-		.sensor = state->config->journal_id,
-		.quality = reading_quality,
-		.clock_ok = b->clock_ok,
-		.boottime_us = boottime_us,
-		.offset_us = b->clock_offset_us,
-		.value = value,
-	};
-}
-
-static void fail_sensor(struct bus *b, struct bus_sensor *sensor, const char *reason)
-{
-	bool was_bad;
-
-	schedule_done(b->schedule, sensor->index);
-	pthread_mutex_lock(&b->lock);
-	was_bad = sensor->state.known && !sensor->state.good;
-	sensor_failed(&sensor->state, reason);
-	note_health(b, sensor, was_bad);
-	pthread_mutex_unlock(&b->lock);
-}
-
-static void host_fail(struct scg_bus *abi, struct scg_sensor *abi_sensor, const char *reason)
-{
-	heartbeat_busy(&bus_of(abi)->heartbeat);
-	fail_sensor(bus_of(abi), sensor_of(abi_sensor), reason);
-}
-
-/* Nothing to do outside check(), where config.c is the host. */
-static void host_complain(const struct scg_bus *abi, const struct scg_sensor *sensor,
-	const char *option, const char *format, ...)
-{
-	(void)abi;
-	(void)sensor;
-	(void)option;
-	(void)format;
-}
-
-static void host_log(const struct scg_bus *abi, uint32_t level, const char *format, ...)
-{
-	struct log_subject subject = {.bus = abi->name};
-	va_list args;
-
-	va_start(args, format);
-	log_messagev((enum log_level)CLAMP(level, SCG_LOG_WARNING, SCG_LOG_DEBUG), &subject, format,
-		args);
-	va_end(args);
-}
-
-static int32_t host_stopping(const struct scg_bus *abi)
-{
-	struct bus *b = bus_of(abi);
-
-	heartbeat_busy(&b->heartbeat);
-	return atomic_load_explicit(&b->stopping, memory_order_relaxed);
-}
-
-static const struct scg_host host = {
-	.abi = SCG_ABI_LEVEL,
-	.report = host_report,
-	.fail = host_fail,
-	.complain = host_complain,
-	.log = host_log,
-	.stopping = host_stopping,
-};
-
 /* --- the bus thread --- */
 
 static void set_state(struct bus *b, enum bus_state state, const char *error)
@@ -422,18 +150,6 @@ static void set_state(struct bus *b, enum bus_state state, const char *error)
 	b->status.state = state;
 	(void)snprintf(b->status.error, sizeof(b->status.error), "%s", error);
 	pthread_mutex_unlock(&b->lock);
-}
-
-/* All sensors are bad for one reason, which the bus has logged once for all of them. */
-static void fail_all(struct bus *b, const char *reason)
-{
-	for (uint32_t i = 0; i < b->abi.n_sensors; i++) {
-		fail_sensor(b, &b->sensors[i], reason);
-	}
-	for (uint32_t i = 0; i < b->abi.n_sensors; i++) {
-		b->sensors[i].state.bad_logged = false;
-	}
-	b->changes = (struct health_changes){0};
 }
 
 /* Waits for the descriptor, the stop event, or the time. True if the descriptor is readable. */
@@ -466,14 +182,14 @@ static void finish_callback(struct bus *b)
 
 	b->in_callback = false;
 	if (b->n_batch > 0 || (round_end && b->progress)) {
-		flush_batch(b, round_end);
+		bus_flush_batch(b, round_end);
 	}
 	if (b->progress) {
 		pthread_mutex_lock(&b->lock);
 		b->status.requests++;
 		pthread_mutex_unlock(&b->lock);
 	}
-	log_changes(b);
+	bus_log_changes(b);
 	if (!round_end || !b->progress) {
 		return;
 	}
@@ -525,8 +241,9 @@ static int call_poll(struct bus *b)
 	}
 	if (++b->idle_calls >= IDLE_CALLS_MAX) {
 		b->idle_calls = 0;
-		fail_sensor(b, sensor_of(b->due[0]), "the driver has not dealt with this sensor");
-		log_changes(b);
+		bus_fail_sensor(
+			b, bus_sensor_of(b->due[0]), "the driver has not dealt with this sensor");
+		bus_log_changes(b);
 	}
 	(void)wait_until(b, -1, now_monotonic_ns() + IDLE_CALL_WAIT_MS * NS_PER_MS);
 	return 0;
@@ -549,10 +266,10 @@ static void find_stale(struct bus *b)
 		if (stale_us > 0 && now_us - heard_us > stale_us) {
 			(void)snprintf(reason, sizeof(reason), "no value for more than %s",
 				format_duration(silence, stale_us * NS_PER_US));
-			fail_sensor(b, sensor, reason);
+			bus_fail_sensor(b, sensor, reason);
 		}
 	}
-	log_changes(b);
+	bus_log_changes(b);
 }
 
 static void note_missed(struct bus *b, uint64_t missed)
@@ -661,7 +378,7 @@ static void mark_down(struct bus *b, const char *reason)
 	pthread_mutex_unlock(&b->lock);
 	set_state(b, BUS_DOWN, reason);
 	(void)snprintf(text, sizeof(text), "the bus is down: %s", reason);
-	fail_all(b, text);
+	bus_fail_all(b, text);
 }
 
 /* Says once why the bus is down, and waits before the next try. */
@@ -749,7 +466,7 @@ static void run(void *arg)
 			stay_down(b, r);
 		}
 	}
-	flush_batch(b, true);
+	bus_flush_batch(b, true);
 	set_state(b, BUS_STOPPED, "");
 	heartbeat_idle(&b->heartbeat);
 }
