@@ -150,19 +150,29 @@ static void take_readings(void *ctx, const struct reading *readings, size_t n, b
 	pthread_mutex_unlock(&play.lock);
 }
 
-/* Waits for something to become true under the lock; fails the test after ten seconds. */
+/* An expression over what the driver recorded, looked at under the lock. */
+#define locked(expression)                                                                         \
+	({                                                                                         \
+		pthread_mutex_lock(&play.lock);                                                    \
+		__typeof__(expression) value_ = (expression);                                      \
+		pthread_mutex_unlock(&play.lock);                                                  \
+		value_;                                                                            \
+	})
+
+/* Waits for something to become true; fails the test after ten seconds. */
 #define wait_for(condition)                                                                        \
 	do {                                                                                       \
 		int64_t until_ = now_monotonic_ns() + 10 * NS_PER_S;                               \
+		bool met_;                                                                         \
 		pthread_mutex_lock(&play.lock);                                                    \
-		while (!(condition) && now_monotonic_ns() < until_) {                              \
+		while (!(met_ = (condition)) && now_monotonic_ns() < until_) {                     \
 			struct timespec soon_;                                                     \
 			(void)clock_gettime(CLOCK_REALTIME, &soon_);                               \
 			soon_.tv_sec += 1;                                                         \
 			(void)pthread_cond_timedwait(&play.changed, &play.lock, &soon_);           \
 		}                                                                                  \
 		pthread_mutex_unlock(&play.lock);                                                  \
-		assert_true(condition);                                                            \
+		assert_true(met_);                                                                 \
 	} while (0)
 
 struct fixture {
@@ -275,7 +285,7 @@ static void test_one_bad_sensor_leaves_the_others(void **state)
 	bus_get_status(f->bus, &status);
 	assert_int_equal(status.failed_sensors, 1);
 	assert_true(status.errors >= 9);
-	assert_int_equal(play.opens, 1);
+	assert_int_equal(locked(play.opens), 1);
 	pthread_mutex_lock(&play.lock);
 	for (uint32_t i = 0; i < play.n_readings; i++) {
 		assert_int_not_equal(play.readings[i].sensor, 1);
@@ -297,7 +307,7 @@ static void test_reopened_when_all_are_silent_for_three_rounds(void **state)
 	play.silent[0] = play.silent[1] = true;
 	assert_int_equal(bus_start(f->bus), 0);
 	wait_for(play.opens >= 2);
-	assert_true(play.polls >= 3);
+	assert_true(locked(play.polls) >= 3);
 	finish(f);
 }
 
@@ -321,7 +331,7 @@ static void test_lost_link_is_opened_again(void **state)
 	bus_get_status(f->bus, &status);
 	assert_int_equal(status.state, BUS_UP);
 	assert_int_equal(status.failed_sensors, 0);
-	assert_true(play.opens >= 2);
+	assert_true(locked(play.opens) >= 2);
 	finish(f);
 }
 
@@ -354,7 +364,7 @@ static void test_a_driver_that_does_nothing_is_no_busy_loop(void **state)
 		(void)poll(NULL, 0, 5);
 	} while (status.failed_sensors == 0);
 	/* asked a hundred times, ten milliseconds apart, then the sensor is bad */
-	assert_in_range(play.polls, 100, 101);
+	assert_in_range(locked(play.polls), 100, 101);
 	finish(f);
 }
 

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus_private.h"
+
+#include <stdio.h>
+
+#include "log.h"
+#include "util.h"
+
+/* A sensor that comes and goes is not worth more than a line a minute. */
+#define HEALTH_LOG_INTERVAL_NS (60 * NS_PER_S)
+
+static struct bus *bus_of(const struct scg_bus *abi)
+{
+	return container_of(abi, struct bus, abi);
+}
+
+struct bus_sensor *bus_sensor_of(const struct scg_sensor *abi)
+{
+	return container_of(abi, struct bus_sensor, abi);
+}
+
+void bus_flush_batch(struct bus *b, bool round_end)
+{
+	if (b->n_batch > 0 || round_end) {
+		b->output.readings(b->output.ctx, b->batch, b->n_batch, round_end);
+	}
+	b->n_batch = 0;
+}
+
+/* Keeps the count of bad sensors and what the log is to say, after a sensor's state may have
+ * changed. */
+static void note_health(struct bus *b, struct bus_sensor *sensor, bool was_bad)
+{
+	struct sensor_state *state = &sensor->state;
+	int64_t now;
+
+	b->progress = true;
+	if (!state->good) {
+		b->status.errors++;
+	}
+	if (was_bad == !state->good) {
+		return;
+	}
+	if (state->good) {
+		b->status.failed_sensors--;
+		if (state->bad_logged) {
+			state->bad_logged = false;
+			b->changes.first_good = b->changes.n_good ? b->changes.first_good : sensor;
+			b->changes.n_good++;
+		}
+		return;
+	}
+	b->status.failed_sensors++;
+	now = now_monotonic_ns();
+	if (state->bad_logged_ns == 0 || now - state->bad_logged_ns >= HEALTH_LOG_INTERVAL_NS) {
+		state->bad_logged = true;
+		state->bad_logged_ns = now;
+		b->changes.first_bad = b->changes.n_bad ? b->changes.first_bad : sensor;
+		b->changes.n_bad++;
+	}
+}
+
+void bus_log_changes(struct bus *b)
+{
+	struct health_changes changes = b->changes;
+	struct log_subject subject = {.bus = b->abi.name};
+	char more[48] = "";
+
+	b->changes = (struct health_changes){0};
+	if (changes.n_bad > 0) {
+		subject.message_id = LOG_ID_SENSOR_BAD;
+		subject.device = changes.first_bad->state.config->device->name;
+		subject.sensor = changes.first_bad->abi.name;
+		if (changes.n_bad > 1) {
+			(void)snprintf(
+				more, sizeof(more), " (and %u more sensors)", changes.n_bad - 1);
+		}
+		/* only this thread writes the text, so it may be read without the lock */
+		log_message(LOG_LEVEL_WARNING, &subject, "bad: %s%s",
+			changes.first_bad->state.error, more);
+	}
+	if (changes.n_good > 0) {
+		subject.message_id = LOG_ID_SENSOR_GOOD;
+		subject.device = changes.first_good->state.config->device->name;
+		subject.sensor = changes.first_good->abi.name;
+		more[0] = '\0';
+		if (changes.n_good > 1) {
+			(void)snprintf(
+				more, sizeof(more), " (and %u more sensors)", changes.n_good - 1);
+		}
+		log_message(LOG_LEVEL_NOTICE, &subject, "good again%s", more);
+	}
+}
+
+/* The clocks, once a callback: what it reports was read within it. */
+static void sample_time(struct bus *b)
+{
+	if (!b->time_sampled) {
+		b->time_sampled = true;
+		b->clock_ok = clock_is_right(b->clock);
+		b->clock_offset_us = clock_offset_us();
+		b->now_us = now_boottime_ns() / NS_PER_US;
+	}
+}
+
+static int64_t boottime_of(struct bus *b, int64_t time_ns)
+{
+	int64_t boottime_us;
+
+	if (time_ns == 0) {
+		return now_boottime_ns() / NS_PER_US;
+	}
+	boottime_us = time_ns / NS_PER_US - b->clock_offset_us;
+	/* a driver with a clock of its own may be wrong, but not by the future */
+	return MIN(boottime_us, b->now_us + US_PER_S);
+}
+
+static void host_report(struct scg_bus *abi, struct scg_sensor *abi_sensor, int64_t time_ns,
+	double raw, uint32_t quality)
+{
+	struct bus *b = bus_of(abi);
+	struct bus_sensor *sensor = bus_sensor_of(abi_sensor);
+	struct sensor_state *state = &sensor->state;
+	uint8_t reading_quality = quality == SCG_GOOD ? READING_GOOD : READING_UNCERTAIN;
+	enum sensor_verdict verdict;
+	int64_t boottime_us;
+	double value = 0;
+	bool was_bad;
+
+	sample_time(b);
+	boottime_us = boottime_of(b, time_ns);
+	schedule_done(b->schedule, sensor->index);
+	/* an event-driven bus may say more than anybody asked for */
+	if (b->in_dispatch && state->good &&
+		boottime_us - state->boottime_us < state->config->interval_ns / NS_PER_US) {
+		b->progress = true;
+		return;
+	}
+	pthread_mutex_lock(&b->lock);
+	was_bad = state->known && !state->good;
+	verdict = sensor_judge(state, raw, reading_quality, boottime_us, &value);
+	if (state->good) {
+		b->round_good = true;
+		state->realtime_us = boottime_us + b->clock_offset_us;
+	}
+	b->status.readings += verdict == SENSOR_REPORT;
+	b->status.suppressed += verdict == SENSOR_SUPPRESS;
+	b->status.out_of_range += verdict == SENSOR_OUT_OF_RANGE;
+	note_health(b, sensor, was_bad);
+	pthread_mutex_unlock(&b->lock);
+	if (verdict != SENSOR_REPORT) {
+		return;
+	}
+	if (b->n_batch == BATCH_MAX) {
+		heartbeat_busy(&b->heartbeat);
+		bus_flush_batch(b, false);
+	}
+	b->batch[b->n_batch++] = (struct reading){
+		.sensor = state->config->journal_id,
+		.quality = reading_quality,
+		.clock_ok = b->clock_ok,
+		.boottime_us = boottime_us,
+		.offset_us = b->clock_offset_us,
+		.value = value,
+	};
+}
+
+void bus_fail_sensor(struct bus *b, struct bus_sensor *sensor, const char *reason)
+{
+	bool was_bad;
+
+	schedule_done(b->schedule, sensor->index);
+	pthread_mutex_lock(&b->lock);
+	was_bad = sensor->state.known && !sensor->state.good;
+	sensor_failed(&sensor->state, reason);
+	note_health(b, sensor, was_bad);
+	pthread_mutex_unlock(&b->lock);
+}
+
+void bus_fail_all(struct bus *b, const char *reason)
+{
+	for (uint32_t i = 0; i < b->abi.n_sensors; i++) {
+		bus_fail_sensor(b, &b->sensors[i], reason);
+	}
+	for (uint32_t i = 0; i < b->abi.n_sensors; i++) {
+		b->sensors[i].state.bad_logged = false;
+	}
+	b->changes = (struct health_changes){0};
+}
+
+static void host_fail(struct scg_bus *abi, struct scg_sensor *abi_sensor, const char *reason)
+{
+	heartbeat_busy(&bus_of(abi)->heartbeat);
+	bus_fail_sensor(bus_of(abi), bus_sensor_of(abi_sensor), reason);
+}
+
+/* Nothing to do outside check(), where config.c is the host. */
+static void host_complain(const struct scg_bus *abi, const struct scg_sensor *sensor,
+	const char *option, const char *format, ...)
+{
+	(void)abi;
+	(void)sensor;
+	(void)option;
+	(void)format;
+}
+
+static void host_log(const struct scg_bus *abi, uint32_t level, const char *format, ...)
+{
+	struct log_subject subject = {.bus = abi->name};
+	va_list args;
+
+	va_start(args, format);
+	log_messagev((enum log_level)CLAMP(level, SCG_LOG_WARNING, SCG_LOG_DEBUG), &subject, format,
+		args);
+	va_end(args);
+}
+
+static int32_t host_stopping(const struct scg_bus *abi)
+{
+	struct bus *b = bus_of(abi);
+
+	heartbeat_busy(&b->heartbeat);
+	return atomic_load_explicit(&b->stopping, memory_order_relaxed);
+}
+
+const struct scg_host bus_host = {
+	.abi = SCG_ABI_LEVEL,
+	.report = host_report,
+	.fail = host_fail,
+	.complain = host_complain,
+	.log = host_log,
+	.stopping = host_stopping,
+};
