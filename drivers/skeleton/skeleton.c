@@ -75,26 +75,14 @@ static void skeleton_close(struct scg_bus *bus)
 static int read_number(const char *path, double *ret_number)
 {
 	FILE *file = fopen(path, "re");
-	char text[64], *end;
-	size_t size;
-	double number;
+	int n;
 
 	if (!file) {
 		return -errno;
 	}
-	size = fread(text, 1, sizeof(text) - 1, file);
-	if (ferror(file)) {
-		(void)fclose(file);
-		return -EIO;
-	}
+	n = fscanf(file, "%lf", ret_number);
 	(void)fclose(file);
-	text[size] = '\0';
-	number = strtod(text, &end);
-	if (end == text || (*end != '\0' && *end != '\n')) {
-		return -EINVAL;
-	}
-	*ret_number = number;
-	return 0;
+	return n == 1 ? 0 : -EINVAL;
 }
 
 /* One sensor that does not answer is that sensor's failure, not the bus's: the return value is 0.

@@ -106,7 +106,7 @@ static void host_fail(struct scg_bus *bus, struct scg_sensor *sensor, const char
 	}
 }
 
-static void host_complain(const struct scg_bus *bus, const struct scg_sensor *sensor,
+static void _printf_(4, 5) host_complain(const struct scg_bus *bus, const struct scg_sensor *sensor,
 	const char *option, const char *format, ...)
 {
 	struct fake_bus *f = fake_of(bus);
@@ -124,7 +124,8 @@ static void host_complain(const struct scg_bus *bus, const struct scg_sensor *se
 		option ? option : "", option ? ": " : "", text);
 }
 
-static void host_log(const struct scg_bus *bus, uint32_t level, const char *format, ...)
+static void _printf_(3, 4)
+	host_log(const struct scg_bus *bus, uint32_t level, const char *format, ...)
 {
 	struct fake_bus *f = fake_of(bus);
 
