@@ -60,7 +60,8 @@ struct journal_options {
 	bool drop_newest;   /* when full: refuse the new instead of dropping the oldest */
 	int64_t commit_interval_ns;
 	bool sync_full;
-	int64_t max_memory; /* bytes of packed readings in memory while the disk refuses */
+	int64_t max_memory;  /* bytes of packed readings in memory while the disk refuses */
+	const char *boot_id; /* NULL: the kernel's; tests pretend to be another boot */
 	/*
 	 * Called for an event, with a sentence for a person that names the file, the reason, the
 	 * number of readings and what happens next. From any thread, under no lock; must not call
