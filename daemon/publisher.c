@@ -51,6 +51,7 @@
 #define RATE_INTERVAL_NS      (5 * NS_PER_S)
 
 /* MQTT 5 reason codes (MQTT 5.0, 2.4). */
+#define REASON_UNSPECIFIED      128
 #define REASON_NOT_AUTHORISED   135
 #define REASON_PACKET_TOO_LARGE 149
 #define REASON_QUOTA_EXCEEDED   151
@@ -351,6 +352,10 @@ static int send_message(
 		handle_too_large(p, flight);
 		return 0;
 	}
+	if (r != -ENOTCONN) {
+		handle_refusal(p, flight, REASON_UNSPECIFIED, strerrordesc_np(-r), now);
+		return 0;
+	}
 	/* the connection has just broken: mqtt_process() says why, and all is history then */
 	return r;
 }
@@ -474,6 +479,9 @@ static void suspect(struct publisher *p, enum mqtt_failure_kind kind)
 	if (!largest) {
 		return;
 	}
+	if (p->suspicion.size == 0) {
+		p->suspicion.witness = false;
+	}
 	p->suspicion.size = p->suspicion.size ? MIN(p->suspicion.size, largest->size)
 					      : largest->size;
 	p->suspicion.kills++;
@@ -481,6 +489,13 @@ static void suspect(struct publisher *p, enum mqtt_failure_kind kind)
 		return; /* connections end for many reasons */
 	}
 	lower_limit(p, largest->size);
+	if (largest->is_live && p->suspicion.kills >= KILLS_TO_SET_ASIDE) {
+		/* some brokers close the connection on a topic that is not allowed: let history try
+		 */
+		p->refused_live_ns = CLAMP(
+			2 * p->refused_live_ns, REFUSED_LIVE_MIN_NS, REFUSED_LIVE_MAX_NS);
+		live_pause(p->live, now_monotonic_ns() + p->refused_live_ns);
+	}
 	if (p->n_flights == 1 && largest->n == 1 && !largest->is_live &&
 		p->suspicion.kills >=
 			(p->suspicion.witness ? KILLS_TO_SET_ASIDE : KILLS_WITHOUT_WITNESS)) {

@@ -208,6 +208,7 @@ static void print_buses(FILE *out, struct json_object *root)
 			number_of(bus, "requests"), number_of(bus, "errors"));
 		if (*string_of(bus, "error")) {
 			(void)fprintf(out, "  %s\n", string_of(bus, "error"));
+			continue; /* the same for all its sensors */
 		}
 		for (size_t k = 0; k < n_bad; k++) {
 			struct json_object *sensor = json_object_array_get_idx(bad, k);
