@@ -48,7 +48,8 @@ struct config *config_load(const char *file, struct problems *problems)
 {
 	_cleanup_(yaml_tree_freep) struct yaml_tree *tree = yaml_tree_load(file, problems);
 	_cleanup_(config_unrefp) struct config *config = NULL;
-	struct loader l = {.problems = problems};
+	_cleanup_(arena_freep) struct arena *scratch = arena_new();
+	struct loader l = {.problems = problems, .scratch = scratch};
 
 	if (!tree) {
 		return NULL;
@@ -64,6 +65,7 @@ struct config *config_load(const char *file, struct problems *problems)
 	config_check_drivers(&l);
 	config_make_fingerprints(&l);
 	config_names_clear(&l.bus_names);
+	config_names_clear(&l.noted);
 	free(l.buses);
 	free(l.sensors);
 	return problems->n_errors == 0 ? steal_ptr(config) : NULL;
@@ -96,6 +98,13 @@ char *config_sensor_where(const struct device_config *device, uint32_t index, co
 
 	return name && name[0] != '\0' ? xasprintf("%s sensors[%u] (%s)", where, index, name)
 				       : xasprintf("%s sensors[%u]", where, index);
+}
+
+bool config_is_new(struct loader *l, struct place place, const char *text)
+{
+	_cleanup_(freep) char *id = xasprintf("%u:%u:%s", place.line, place.column, text);
+
+	return config_names_add(&l->noted, arena_strdup(l->scratch, id), 0, NULL);
 }
 
 const char *config_take_name(struct loader *l, const struct yaml_node *node, const char *where,

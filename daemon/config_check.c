@@ -20,9 +20,6 @@ struct checked_bus {
 	struct loader *l;
 	const struct bus_config *config;
 	const struct bus_source *source;
-	struct arena *arena;
-	/* complaints about values that sensors share by `defaults`: once is enough */
-	struct config_names shared;
 };
 
 static void ignore_report(struct scg_bus *bus, struct scg_sensor *sensor, int64_t time_ns,
@@ -70,29 +67,21 @@ static void complain_about_sensor(struct checked_bus *b, const struct checked_se
 	const struct device_config *device = sensor->config->device;
 	const struct yaml_node *own = find_option(source->options, option);
 	const struct yaml_node *shared = find_option(source->default_options, option);
-	_cleanup_(freep) char *place = NULL;
+	const struct yaml_node *node = own ? own : shared ? shared : source->node;
+	_cleanup_(freep) char *whose = NULL;
 	_cleanup_(freep) char *where = NULL;
 
 	if (!own && shared) {
-		char *id = xasprintf(
-			"%" PRIu32 ":%" PRIu32 ":%s", shared->line, shared->column, text);
-		bool is_new = config_names_add(&b->shared, arena_strdup(b->arena, id), 0, NULL);
-
-		free(id);
-		if (!is_new) {
-			return;
+		if (!config_is_new(b->l, place_of(shared), text)) {
+			return; /* once is enough */
 		}
-		place = config_device_where(device);
-		where = xasprintf("%s: defaults.options.", place);
+		whose = config_device_where(device);
+		where = xasprintf("%s: defaults.options.", whose);
 	} else {
-		place = config_sensor_where(device, source->index, sensor->config->name);
-		where = option ? xasprintf("%s: options.", place) : xstrdup(place);
+		whose = config_sensor_where(device, source->index, sensor->config->name);
+		where = option ? xasprintf("%s: options.", whose) : steal_ptr(whose);
 	}
-	problems_complain(b->l->problems, false,
-		place_of(own      ? own
-			 : shared ? shared
-				  : source->node),
-		where, option, "%s", text);
+	problems_complain(b->l->problems, false, place_of(node), where, option, "%s", text);
 }
 
 SCG_PRINTF(4, 5)
@@ -130,8 +119,9 @@ static void make_sensors(struct checked_bus *b, uint32_t index)
 	struct checked_sensor *sensors;
 	uint32_t n = 0;
 
-	b->bus.sensors = arena_array(b->arena, b->config->n_sensors, sizeof(struct scg_sensor *));
-	sensors = arena_array(b->arena, b->config->n_sensors, sizeof(*sensors));
+	b->bus.sensors = arena_array(
+		b->l->scratch, b->config->n_sensors, sizeof(struct scg_sensor *));
+	sensors = arena_array(b->l->scratch, b->config->n_sensors, sizeof(*sensors));
 	for (uint32_t i = 0; i < config->n_sensors; i++) {
 		const struct sensor_config *sensor = config->sensors[i];
 
@@ -153,7 +143,6 @@ static void make_sensors(struct checked_bus *b, uint32_t index)
 
 static void check_bus(struct loader *l, uint32_t index)
 {
-	_cleanup_(arena_freep) struct arena *arena = arena_new();
 	const struct bus_config *config = l->config->buses[index];
 	struct checked_bus b = {
 		.bus = {.host = &check_host,
@@ -163,12 +152,10 @@ static void check_bus(struct loader *l, uint32_t index)
 		.l = l,
 		.config = config,
 		.source = &l->buses[index],
-		.arena = arena,
 	};
 
 	make_sensors(&b, index);
 	config->driver->check(&b.bus);
-	config_names_clear(&b.shared);
 }
 
 void config_check_drivers(struct loader *l)

@@ -161,6 +161,7 @@ static void load_device(
 
 	device->index = index;
 	device->name = scalar(node, "name");
+	device->name = device->name ? device->name : scalar(node, "uuid");
 	where = config_device_where(device);
 	l->config->devices[index] = device;
 	(void)options_parse(
@@ -205,10 +206,13 @@ static uint32_t count_sensors(const struct yaml_node *devices)
 static void collect_by_bus(struct loader *l)
 {
 	struct config *config = l->config;
+	bool all_found = true;
 
 	for (uint32_t i = 0; i < config->n_sensors; i++) {
 		if (l->sensors[i].bus != UINT32_MAX) {
 			config->buses[l->sensors[i].bus]->n_sensors++;
+		} else {
+			all_found = false;
 		}
 	}
 	for (uint32_t i = 0; i < config->n_buses; i++) {
@@ -216,7 +220,7 @@ static void collect_by_bus(struct loader *l)
 
 		bus->sensors = arena_array(
 			l->arena, bus->n_sensors, sizeof(struct sensor_config *));
-		if (bus->n_sensors == 0) {
+		if (bus->n_sensors == 0 && all_found && bus->name[0] != '\0') {
 			problems_complain(l->problems, true, place_of(l->buses[i].node), "", NULL,
 				"buses[%u] (%s): no sensor is on this bus, it will not be opened",
 				i, bus->name);

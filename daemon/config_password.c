@@ -55,7 +55,8 @@ static const char *load_file(struct loader *l, const char *where, const char *ke
 
 	if (n < 0) {
 		problems_complain(l->problems, false, place_of(node), where, key,
-			"%s cannot be read: %s", path, strerror((int)-n));
+			"%s cannot be read: %s", path,
+			n == -EINVAL ? "Not a regular file" : strerror((int)-n));
 		return NULL;
 	}
 	if (mode & S_IROTH) {

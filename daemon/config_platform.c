@@ -282,10 +282,10 @@ void config_load_platform(struct loader *l, const struct yaml_node *node)
 
 	(void)options_parse(platform_table, N_PLATFORM, node, NULL, node, "platform", l->problems,
 		values, nodes);
-	platform->fingerprint = config_hash_values(HASH_INIT, platform_table, N_PLATFORM, values);
 	load_host(l, nodes[PLATFORM_HOST], values[PLATFORM_HOST].s);
 	load_tls(l, nodes[PLATFORM_TLS]);
 	load_port(l, nodes[PLATFORM_PORT], values[PLATFORM_PORT].i);
+	values[PLATFORM_PORT].i = platform->port;
 	if (values[PLATFORM_TENANT].s) {
 		platform->tenant = config_take_name(l, nodes[PLATFORM_TENANT], "platform", "tenant",
 			values[PLATFORM_TENANT].s, true);
@@ -298,11 +298,10 @@ void config_load_platform(struct loader *l, const struct yaml_node *node)
 	platform->live_window_ns = values[PLATFORM_LIVE_WINDOW].i;
 	platform->milliseconds = values[PLATFORM_TIMESTAMPS].i;
 	platform->max_message_size = (uint32_t)values[PLATFORM_MAX_MESSAGE_SIZE].i;
+	platform->fingerprint = config_hash_values(HASH_INIT, platform_table, N_PLATFORM, values);
 	load_history(l, nodes[PLATFORM_HISTORY]);
 	check_times(l, nodes);
 	platform->fingerprint = hash_bytes(platform->fingerprint, &platform->tls, 1);
-	platform->fingerprint = hash_bytes(
-		platform->fingerprint, &platform->port, sizeof(platform->port));
 	platform->fingerprint = hash_string(platform->fingerprint, platform->ca_file);
 	platform->fingerprint = hash_string(platform->fingerprint, platform->cert_file);
 	platform->fingerprint = hash_string(platform->fingerprint, platform->key_file);

@@ -55,6 +55,8 @@ struct loader {
 	struct bus_source *buses;
 	struct config_names bus_names; /* the number is the index in config.buses */
 	struct sensor_source *sensors;
+	struct arena *scratch;     /* until the file is read */
+	struct config_names noted; /* problems of values that sensors share by `defaults` */
 };
 
 void config_load_platform(struct loader *l, const struct yaml_node *node);
@@ -91,6 +93,8 @@ void config_make_fingerprints(struct loader *l);
 /* "devices[0] (boiler-house)" and "... sensors[2] (temp_oil)"; to be freed. */
 char *config_device_where(const struct device_config *device);
 char *config_sensor_where(const struct device_config *device, uint32_t index, const char *name);
+/* False if config_is_new() was asked before about a problem with this text at this place. */
+bool config_is_new(struct loader *l, struct place place, const char *text);
 /* The name in the arena, or NULL with a problem noted: empty, control characters and, with `topic`,
    what MQTT topics are made of. */
 const char *config_take_name(struct loader *l, const struct yaml_node *node, const char *where,

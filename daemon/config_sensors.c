@@ -63,17 +63,67 @@ struct reading_sensor {
 	const struct yaml_node *nodes[N_SENSOR];
 };
 
-_printf_(3, 4) static void complain(struct reading_sensor *s, unsigned key, const char *format, ...)
+/* What many sensors have by `defaults` is noted once, at its own place there. */
+_printf_(4, 5) static void complain(
+	struct reading_sensor *s, bool is_warning, unsigned key, const char *format, ...)
 {
-	const struct yaml_node *node = s->nodes[key] ? s->nodes[key] : s->place->node;
+	const struct yaml_node *node = s->nodes[key];
+	const char *name = sensor_table[key].name;
 	_cleanup_(freep) char *text = NULL;
+	_cleanup_(freep) char *device = NULL;
+	_cleanup_(freep) char *where = NULL;
 	va_list args;
 
 	va_start(args, format);
 	text = xvasprintf(format, args);
 	va_end(args);
-	problems_complain(s->l->problems, false, place_of(node), s->where, sensor_table[key].name,
-		"%s", text);
+	if (node && !yaml_find(s->place->node, name)) {
+		if (!config_is_new(s->l, place_of(node), text)) {
+			return;
+		}
+		device = config_device_where(s->place->device);
+		where = xasprintf("%s: defaults.", device);
+	}
+	problems_complain(s->l->problems, is_warning, place_of(node ? node : s->place->node),
+		where ? where : s->where, name, "%s", text);
+}
+
+/* The index of the bus, or UINT32_MAX with *ret_problem saying which there are. */
+static uint32_t find_bus(const struct loader *l, const char *name, char **ret_problem)
+{
+	_cleanup_(freep) const char **names = xcalloc(l->config->n_buses, sizeof(*names));
+	_cleanup_(freep) char *list = NULL;
+	char shown[TEXT_SHOW_MAX];
+	uint32_t bus;
+
+	if (name && config_names_find(&l->bus_names, name, &bus)) {
+		return bus;
+	}
+	for (uint32_t i = 0; i < l->config->n_buses; i++) {
+		names[i] = l->config->buses[i]->name;
+	}
+	list = options_join(names, l->config->n_buses, ", ");
+	*ret_problem = name ? xasprintf("no bus has the name %s, expected one of: %s",
+				      text_show(shown, name), list)
+			    : xasprintf("missing, expected one of: %s", list);
+	return UINT32_MAX;
+}
+
+/* Also when no sensor uses it. */
+static void check_default_bus(
+	struct loader *l, const struct yaml_node *defaults, const char *prefix)
+{
+	const struct yaml_pair *pair = defaults->kind == YAML_KIND_MAPPING
+					       ? yaml_find(defaults, "bus")
+					       : NULL;
+	const struct yaml_node *node = pair ? pair->value : NULL;
+	_cleanup_(freep) char *problem = NULL;
+
+	if (l->config->n_buses > 0 && node && node->kind == YAML_KIND_SCALAR && !node->is_null &&
+		find_bus(l, node->text, &problem) == UINT32_MAX &&
+		config_is_new(l, place_of(node), problem)) {
+		problems_complain(l->problems, false, place_of(node), prefix, "bus", "%s", problem);
+	}
 }
 
 void config_check_defaults(
@@ -84,6 +134,7 @@ void config_check_defaults(
 
 	(void)options_check_partial(&sensor_table[SENSOR_FIRST_DEFAULT],
 		N_SENSOR - SENSOR_FIRST_DEFAULT, defaults, prefix, l->problems);
+	check_default_bus(l, defaults, prefix);
 }
 
 static void load_identity(struct reading_sensor *s)
@@ -102,51 +153,36 @@ static void load_identity(struct reading_sensor *s)
 	}
 	sensor->name = sensor->slug ? sensor->slug : sensor->uuid ? sensor->uuid : "";
 	if (!s->nodes[SENSOR_SLUG] && !s->nodes[SENSOR_UUID]) {
-		complain(s, SENSOR_SLUG, "missing, expected slug or uuid or both");
+		complain(s, false, SENSOR_SLUG, "missing, expected slug or uuid or both");
 	}
 	if (sensor->slug && !config_names_add(s->place->slugs, sensor->slug, index, &other)) {
-		complain(s, SENSOR_SLUG,
+		complain(s, false, SENSOR_SLUG,
 			"sensors[%u] of this device has it already, expected another", other);
 	}
 	if (sensor->uuid && !config_names_add(s->place->uuids, sensor->uuid, index, &other)) {
-		complain(s, SENSOR_UUID,
+		complain(s, false, SENSOR_UUID,
 			"sensors[%u] of this device has it already, expected another", other);
 	}
 }
 
-/* The names of the buses there are, for messages. */
-static char *list_buses(const struct loader *l)
-{
-	_cleanup_(freep) const char **names = xcalloc(l->config->n_buses, sizeof(*names));
-
-	for (uint32_t i = 0; i < l->config->n_buses; i++) {
-		names[i] = l->config->buses[i]->name;
-	}
-	return options_join(names, l->config->n_buses, ", ");
-}
-
-static void find_bus(struct reading_sensor *s)
+static void load_bus(struct reading_sensor *s)
 {
 	const char *name = s->values[SENSOR_BUS].s;
 	struct loader *l = s->l;
-	_cleanup_(freep) char *list = NULL;
-	char shown[TEXT_SHOW_MAX];
+	_cleanup_(freep) char *problem = NULL;
 
-	if (l->config->n_buses == 0) {
+	if (l->config->n_buses == 0 || (s->nodes[SENSOR_BUS] && !name)) {
 		return; /* noted */
 	}
-	if (!name && !s->nodes[SENSOR_BUS] && l->config->n_buses == 1) {
+	if (!name && l->config->n_buses == 1) {
 		s->source->bus = 0;
-	} else if (!name && !s->nodes[SENSOR_BUS]) {
-		list = list_buses(l);
-		complain(s, SENSOR_BUS, "missing, expected one of: %s", list);
-	} else if (name && !config_names_find(&l->bus_names, name, &s->source->bus)) {
-		list = list_buses(l);
-		complain(s, SENSOR_BUS, "no bus has the name %s, expected one of: %s",
-			text_show(shown, name), list);
+	} else {
+		s->source->bus = find_bus(l, name, &problem);
 	}
 	if (s->source->bus != UINT32_MAX) {
 		s->sensor->bus = l->config->buses[s->source->bus];
+	} else {
+		complain(s, false, SENSOR_BUS, "%s", problem);
 	}
 }
 
@@ -216,11 +252,12 @@ static void load_value_rules(struct reading_sensor *s)
 	sensor->max = s->nodes[SENSOR_MAX] ? s->values[SENSOR_MAX].d : INFINITY;
 	sensor->deadband = s->values[SENSOR_DEADBAND].d;
 	if (sensor->scale == 0) {
-		complain(s, SENSOR_SCALE, "0 would make all readings equal, expected another");
+		complain(s, false, SENSOR_SCALE,
+			"0 would make all readings equal, expected another");
 	}
 	if (sensor->min > sensor->max) {
-		complain(s, SENSOR_MIN, "%.15g is above max, expected at most %.15g", sensor->min,
-			sensor->max);
+		complain(s, false, SENSOR_MIN, "%.15g is above max, expected at most %.15g",
+			sensor->min, sensor->max);
 	}
 }
 
@@ -237,8 +274,7 @@ static void load_times(struct reading_sensor *s)
 	}
 	if (sensor->interval_ns < NS_PER_S && s->nodes[SENSOR_INTERVAL] &&
 		!s->l->config->platform.milliseconds) {
-		problems_complain(s->l->problems, true, place_of(s->nodes[SENSOR_INTERVAL]),
-			s->where, "interval",
+		complain(s, true, SENSOR_INTERVAL,
 			"%s is less than a second, but platform.timestamps is seconds: readings "
 			"will share a timestamp",
 			format_duration_yaml(buf, sensor->interval_ns));
@@ -284,7 +320,7 @@ void config_load_sensor(struct loader *l, const struct sensor_place *place)
 		return;
 	}
 	load_identity(&s);
-	find_bus(&s);
+	load_bus(&s);
 	load_options(&s);
 	load_value_rules(&s);
 	load_times(&s);

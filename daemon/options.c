@@ -166,6 +166,10 @@ static char *explain(const struct scg_option *option, const char *text, int erro
 		return xasprintf(
 			"%s begins with 0, which some read as octal; expected %s", shown, expected);
 	}
+	if (option->type == SCG_DURATION && text[0] != '\0' &&
+		strspn(text, "0123456789.") == strlen(text)) {
+		return xasprintf("%s has no unit such as s or min, expected %s", shown, expected);
+	}
 	return xasprintf("%s does not fit, expected %s", shown, expected);
 }
 
@@ -203,11 +207,7 @@ int options_parse_value(const struct scg_option *option, const struct yaml_node 
 	} else if (is_empty) {
 		text = xasprintf("empty, expected %s", expected);
 	} else {
-		char shown[TEXT_SHOW_MAX];
-
-		text = xasprintf("%s is text because of its quotes, expected %s",
-			text_show(shown, option->flags & SCG_SECRET ? "***" : node->text),
-			expected);
+		text = xasprintf("text in quotes, expected %s", expected);
 	}
 	problems_complain(problems, false, place_of(node), where, option->name, "%s", text);
 	return -EINVAL;
@@ -282,6 +282,8 @@ size_t options_parse(const struct scg_option *table, uint32_t n, const struct ya
 	_cleanup_(freep) const struct yaml_node **own = xcalloc(n, sizeof(*own));
 	_cleanup_(freep) const struct yaml_node **shared = xcalloc(n, sizeof(*shared));
 	size_t n_errors = match_keys(table, n, node, where, problems, own);
+	/* of what is no mapping at all, more need not be said */
+	bool is_usable = !node || node->kind == YAML_KIND_MAPPING;
 
 	(void)match_keys(table, n, defaults, where, NULL, shared);
 	for (uint32_t i = 0; i < n; i++) {
@@ -291,7 +293,7 @@ size_t options_parse(const struct scg_option *table, uint32_t n, const struct ya
 		if (ret_nodes) {
 			ret_nodes[i] = source;
 		}
-		if (!source && table[i].flags & SCG_REQUIRED) {
+		if (!source && is_usable && table[i].flags & SCG_REQUIRED) {
 			_cleanup_(freep) char *expected = options_describe_expected(&table[i]);
 
 			problems_complain(problems, false, place_of(node ? node : place), where,

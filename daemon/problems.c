@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "yaml_tree.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 /* Nobody reads more; a generated file with one mistake in it makes one for each sensor. */
 #define PROBLEMS_MAX 1000
+
+/* What numbers, durations and sizes are written with. */
+#define NUMBER_CHARS "0123456789+-.abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 /* Longer ones end in dots: keys and values in them come from outside. */
 #define TEXT_MAX 1000
@@ -127,8 +131,8 @@ char *text_show(char buf[TEXT_SHOW_MAX], const char *text)
 	size_t room = TEXT_SHOW_MAX - sizeof(more) - 2; /* the quotes */
 	size_t n = 0;
 
-	if (text[0] != '\0' && strspn(text, "0123456789.+-") == strlen(text) &&
-		strlen(text) < TEXT_SHOW_MAX) {
+	if (isdigit((unsigned char)text[strspn(text, "+-.")]) &&
+		strspn(text, NUMBER_CHARS) == strlen(text) && strlen(text) < TEXT_SHOW_MAX) {
 		memcpy(buf, text, strlen(text) + 1);
 		return buf;
 	}
@@ -151,7 +155,7 @@ static int compare(const void *a, const void *b)
 {
 	const struct problem *x = a, *y = b;
 
-	/* what concerns the file as a whole comes last */
+	/* what concerns the file as a whole comes last: 0 - 1 is the greatest number */
 	if (x->line != y->line) {
 		return x->line - 1 < y->line - 1 ? -1 : 1;
 	}
@@ -161,8 +165,21 @@ static int compare(const void *a, const void *b)
 	return x->order < y->order ? -1 : x->order > y->order;
 }
 
+/* Says how many were not kept, once, at the end of the list. */
+static void note_rest(struct problems *p)
+{
+	size_t found = p->n_errors + p->n_warnings;
+
+	if (p->n == PROBLEMS_MAX && found > p->n) {
+		GROW(p->list, p->n, p->capacity);
+		p->list[p->n++] = (struct problem){.order = UINT32_MAX,
+			.text = xasprintf("%zu more problems", found - PROBLEMS_MAX)};
+	}
+}
+
 void problems_sort(struct problems *p)
 {
+	note_rest(p);
 	if (p->n > 1) {
 		qsort(p->list, p->n, sizeof(*p->list), compare);
 	}

@@ -86,7 +86,8 @@ static const char *explain(const char *problem)
 		const char *theirs, *ours;
 	} table[] = {
 		{"mapping values are not allowed in this context",
-			"a second \": \" in one line; text with \": \" in it needs quotes"},
+			"no \": \" is allowed here; the line before lacks one, the indentation is "
+			"wrong, or text with \": \" in it needs quotes"},
 		{"did not find expected key",
 			"this does not fit what stands above it; look at the indentation"},
 		{"did not find expected '-' indicator",
@@ -112,7 +113,14 @@ static void note_parser_error(struct reader *r)
 	struct place place;
 
 	if (parser->error == YAML_READER_ERROR) {
-		place = place_of_offset(r, parser->problem_offset);
+		size_t offset = parser->problem_offset;
+
+		/* the character is at fault, not the byte in it where that shows */
+		while (strstr(problem, "trailing") && offset > 0 &&
+			((unsigned char)r->text[MIN(offset, r->size - 1)] & 0xc0) != 0xc0) {
+			offset--;
+		}
+		place = place_of_offset(r, offset);
 		if (strstr(problem, "control characters")) {
 			problems_complain(r->problems, false, place, "", NULL,
 				"control character U+%04X, expected text",
@@ -273,9 +281,10 @@ static void end_collection(struct reader *r)
 {
 	struct frame *frame = innermost(r);
 	struct yaml_node *node = frame->node;
-	const struct yaml_pair *entries = r->entries + frame->first;
+	const struct yaml_pair *entries;
 
 	node->n = (uint32_t)(r->n_entries - frame->first);
+	entries = node->n > 0 ? &r->entries[frame->first] : NULL;
 	if (node->kind == YAML_KIND_MAPPING) {
 		node->pairs = arena_array(r->arena, node->n, sizeof(*node->pairs));
 		if (node->n > 0) {

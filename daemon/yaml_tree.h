@@ -91,7 +91,8 @@ void problems_add(struct problems *p, uint32_t line, uint32_t column, bool is_wa
 void problems_complain(struct problems *p, bool is_warning, struct place place, const char *where,
 	const char *key, const char *format, ...) _printf_(6, 7);
 /*
- * Text from outside as it may stand in a message: a plain number as it is, all else in quotes,
+ * Text from outside as it may stand in a message: what begins as a number as it is, all else in
+ * quotes,
  * cut short. Writes into `buf` and returns it.
  */
 #define TEXT_SHOW_MAX 96
