@@ -146,9 +146,16 @@ void ack_set_merge(struct ack_set *set, struct ack_set *from)
 				e->cause);
 			continue;
 		}
-		/* what the set has inside of the range is covered by it */
+		/* what the set has there becomes part of the range */
 		for (size_t k = position(set, e->first);
 			k < set->n && set->entries[k].first <= e->last;) {
+			const struct ack_entry *old = &set->entries[k];
+
+			if (!old->acked) {
+				e->first = MIN(e->first, old->first);
+				e->last = MAX(e->last, old->last);
+				e->counted += old->counted;
+			}
 			remove_at(set, k);
 		}
 		insert_at(set, position(set, e->first), e);

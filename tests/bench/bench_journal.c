@@ -201,7 +201,7 @@ struct cost {
 	double append_cpu, append_wall, take_cpu, take_wall; /* ns a reading */
 };
 
-static struct cost measure(struct bench *b)
+static struct cost measure_once(struct bench *b)
 {
 	double cpu = cpu_s(), wall = wall_s();
 	struct cost cost;
@@ -216,6 +216,22 @@ static struct cost measure(struct bench *b)
 	cost.take_cpu = (cpu_s() - cpu) / (double)n * 1e9;
 	cost.take_wall = (wall_s() - wall) / (double)n * 1e9;
 	return cost;
+}
+
+/* The least of several: what else the machine does only ever adds. */
+static struct cost measure(struct bench *b)
+{
+	struct cost least = measure_once(b);
+
+	for (int i = 0; i < 4; i++) {
+		struct cost cost = measure_once(b);
+
+		least.append_cpu = MIN(least.append_cpu, cost.append_cpu);
+		least.append_wall = MIN(least.append_wall, cost.append_wall);
+		least.take_cpu = MIN(least.take_cpu, cost.take_cpu);
+		least.take_wall = MIN(least.take_wall, cost.take_wall);
+	}
+	return least;
 }
 
 static void bench_backlog(struct bench *b)

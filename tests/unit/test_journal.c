@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal.h"
+#include "journal_acks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -388,6 +389,38 @@ static void test_partial_acks_survive(void **state)
 	reopen(f);
 	assert_int_equal(waiting(f), SENSORS);
 	assert_int_equal(count(f, f->a), SENSORS);
+}
+
+static void test_ack_ranges(void **state)
+{
+	static const uint8_t bits[] = {0x01};
+	struct ack_set set = {0}, other = {0};
+
+	for (int64_t id = 1; id <= 5; id++) {
+		ack_set_add(&set, id, 8, NULL, ACK_DELIVERED);
+	}
+	ack_set_add(&set, 9, 8, bits, ACK_DELIVERED);
+	assert_int_equal(set.n, 2);
+	assert_int_equal(set.counted, 41);
+	/* a second word on the same blocks takes nothing away */
+	ack_set_add(&other, 5, 8, NULL, ACK_DELIVERED);
+	ack_set_add(&other, 6, 8, NULL, ACK_DELIVERED);
+	ack_set_merge(&set, &other);
+	for (int64_t id = 1; id <= 6; id++) {
+		assert_non_null(ack_set_find(&set, id));
+	}
+	assert_null(ack_set_find(&set, 0));
+	assert_null(ack_set_find(&set, 7));
+	assert_int_equal(other.n, 0);
+	/* a damaged block keeps its cause beside delivered ones */
+	ack_set_add(&set, 7, 8, NULL, JOURNAL_LOSS_DAMAGED);
+	assert_int_equal(ack_set_find(&set, 7)->cause, JOURNAL_LOSS_DAMAGED);
+	assert_int_equal(ack_set_find(&set, 6)->cause, ACK_DELIVERED);
+	ack_set_split(&set, 7, &other);
+	assert_null(ack_set_find(&set, 7));
+	assert_non_null(ack_set_find(&other, 9));
+	ack_set_clear(&set);
+	ack_set_clear(&other);
 }
 
 static void test_two_devices_interleaved(void **state)
@@ -1189,6 +1222,7 @@ int main(void)
 		TEST(test_round_trip),
 		TEST(test_ids_are_never_used_again),
 		TEST(test_partial_acks_survive),
+		TEST(test_ack_ranges),
 		TEST(test_two_devices_interleaved),
 		TEST(test_unknown_numbers),
 		TEST(test_sensor_names),
