@@ -5,8 +5,8 @@
 /*
  * One connection to an MQTT broker, driven from the caller's poll loop, without a thread of the
  * library. Knows nothing of sensors. The only file that knows libmosquitto. All calls for one
- * object from one thread; callbacks come from inside mqtt_process() and mqtt_publish() on that
- * thread and must not call back into the object.
+ * object from one thread; callbacks come from inside mqtt_process() on that thread and must not
+ * call back into the object.
  *
  * Life: mqtt_new(), mqtt_connect(), then poll() for mqtt_fd() with mqtt_poll_events() and
  * mqtt_timeout_ms(), and mqtt_process() after each poll, until it is MQTT_CLOSED: mqtt_failure()
@@ -36,7 +36,7 @@ struct mqtt_options {
 	bool tls;
 	const char *ca_file;              /* NULL: the system's */
 	const char *cert_file, *key_file; /* both or none */
-	int64_t connect_timeout_ns;       /* from mqtt_connect() to CONNACK */
+	int64_t connect_timeout_ns;       /* from the end of the name lookup to CONNACK */
 };
 
 enum mqtt_state {
@@ -54,7 +54,7 @@ enum mqtt_failure_kind {
 				    client id: try again slowly */
 	MQTT_FAILURE_BUSY,       /* CONNACK or DISCONNECT: server busy, unavailable, quota, rate */
 	MQTT_FAILURE_PROTOCOL,   /* the broker does not speak this version: the next mqtt_connect()
-				    uses   3.1.1 if the protocol is AUTO */
+				    uses 3.1.1 if the protocol is AUTO */
 	MQTT_FAILURE_TOO_LARGE,  /* DISCONNECT: packet too large (149) */
 	MQTT_FAILURE_TAKEN_OVER, /* DISCONNECT 142: another client with this client id */
 	MQTT_FAILURE_CLOSED,     /* the broker or the network closed an established connection */
@@ -101,8 +101,10 @@ int mqtt_timeout_ms(
 enum mqtt_state mqtt_process(struct mqtt *m, short revents);
 
 /*
- * Sends a message. Only when MQTT_CONNECTED. 0 with *ret_mid, -EMSGSIZE if it is larger than the
- * broker takes (nothing sent), -ENOTCONN, or another negative errno.
+ * Sends a message. Only when MQTT_CONNECTED. 0 with *ret_mid. Nothing is sent with -EMSGSIZE:
+ * larger than the broker takes; -EAGAIN: as many unacknowledged as it takes already; -EINVAL: no
+ * topic to publish to; -EOPNOTSUPP: the broker does not take this QoS. -ENOTCONN: not connected, or
+ * not any more: see mqtt_state().
  */
 int mqtt_publish(
 	struct mqtt *m, const char *topic, const void *payload, size_t size, int qos, int *ret_mid);
@@ -110,6 +112,9 @@ int mqtt_publish(
 bool mqtt_is_flushed(const struct mqtt *m);
 /* Sends DISCONNECT and closes as soon as it is out; at the latest by mqtt_free(). */
 void mqtt_disconnect(struct mqtt *m);
+
+/* Closes at once, without a word to the broker; mqtt_failure() is KEEPALIVE with this text. */
+void mqtt_abort(struct mqtt *m, const char *text);
 
 /* What the broker said in CONNACK, valid while connected. */
 size_t mqtt_max_message_size(const struct mqtt *m);  /* largest payload+topic; SIZE_MAX: no limit */

@@ -169,7 +169,8 @@ static char *put_scientific(char *p, double value)
 			*out++ = '-';
 		}
 		in += strspn(in, "+-0");
-		out = stpcpy(out, in);
+		memcpy(out, in, strlen(in) + 1);
+		out += strlen(in);
 		if (parse_double(p, &back) == 0 && back == value) {
 			break;
 		}
