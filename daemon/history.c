@@ -237,23 +237,27 @@ static void group_by_sensor(struct history *h, uint32_t n_blocks, int64_t now_ns
 	h->n_ranges = kept;
 }
 
-/* How many of the blocks may be sent: not beyond the boundary, and not those that linger. */
+/*
+ * How many of the blocks may be sent: those up to the boundary, once the oldest is ripe or the
+ * window full. So leftovers of live are collected for a while, and then go in few and large
+ * uploads.
+ */
 static uint32_t count_ripe(
 	struct history *h, uint32_t n, bool is_full, int64_t boundary, int64_t now_ns)
 {
-	int64_t now_us = now_boottime_ns() / NS_PER_US;
 	int64_t linger_us = linger_ns(h) / NS_PER_US;
 	uint32_t ripe = 0;
 
 	while (ripe < n && h->blocks[ripe]->id <= boundary && h->blocks[ripe]->dated) {
-		const struct journal_block *block = h->blocks[ripe];
-		int64_t age_us = now_us - block->last_us;
-
-		if (!is_full && block->this_boot && age_us < linger_us) {
-			h->next_look_ns = now_ns + (linger_us - age_us) * NS_PER_US;
-			break;
-		}
 		ripe++;
+	}
+	if (ripe > 0 && !is_full && h->blocks[0]->this_boot) {
+		int64_t age_us = now_boottime_ns() / NS_PER_US - h->blocks[0]->first_us;
+
+		if (age_us < linger_us) {
+			h->next_look_ns = now_ns + (linger_us - age_us) * NS_PER_US;
+			return 0;
+		}
 	}
 	return ripe;
 }

@@ -115,7 +115,7 @@ struct publisher {
 	int64_t tokens_ns; /* history.rate: time up to which bytes are paid for */
 	int64_t stop_deadline_ns;
 	char logged_failure[256];
-	bool is_catching_up;
+	_Atomic bool is_catching_up;
 	uint64_t caught_up, rate_count;
 	int64_t rate_since_ns;
 
@@ -867,5 +867,6 @@ void publisher_get_status(struct publisher *p, struct publisher_status *ret)
 	pthread_mutex_lock(&p->lock);
 	*ret = p->status;
 	pthread_mutex_unlock(&p->lock);
+	ret->catching_up = atomic_load_explicit(&p->is_catching_up, memory_order_relaxed);
 	ret->backlog = journal_backlog(p->journal, p->journal_device);
 }

@@ -44,6 +44,7 @@ struct publisher_status {
 	uint64_t messages;     /* acknowledged, since start */
 	uint64_t refused;      /* messages that the broker refused, since start */
 	uint64_t bytes;        /* payload and topic of acknowledged messages */
+	bool catching_up;      /* delivering what an outage has left */
 	double history_rate;   /* readings a second of the backlog delivered lately; 0 unknown */
 };
 void publisher_get_status(struct publisher *p, struct publisher_status *ret);

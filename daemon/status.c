@@ -92,6 +92,7 @@ static struct json_object *make_device(struct publisher *p)
 	add_number(object, "messages", status.messages);
 	add_number(object, "refused", status.refused);
 	add_number(object, "bytes", status.bytes);
+	add_bool(object, "catching_up", status.catching_up);
 	add_number(object, "history_rate", (uint64_t)status.history_rate);
 	return object;
 }
@@ -240,7 +241,7 @@ static void print_devices(FILE *out, struct json_object *root)
 			string_of(device, "name"),
 			bool_of(device, "connected") ? "connected" : "down", backlog,
 			number_of(device, "delivered"), string_of(device, "last_error"));
-		if (rate > 0 && backlog > rate) {
+		if (rate > 0 && bool_of(device, "catching_up")) {
 			(void)fprintf(out, "  catching up: %s left\n",
 				format_duration(wait, (int64_t)(backlog / rate) * NS_PER_S));
 		}
