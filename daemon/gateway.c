@@ -46,7 +46,7 @@ static void on_journal_event(void *ctx, enum journal_event event, const char *te
 	struct log_subject subject = {.message_id = kinds[event].message_id};
 
 	(void)ctx;
-	log_message(kinds[event].level, &subject, "journal: %s", text);
+	log_message(kinds[event].level, &subject, "%s", text);
 }
 
 static void on_readings(void *ctx, const struct reading *readings, size_t n, bool round_end)
