@@ -3,8 +3,8 @@
 #define SCG_JOURNAL_DB_H
 
 /*
- * The journal's tables: all SQL, and the only file that knows SQLite. It moves rows and says what
- * went wrong; what to keep, to drop and to retry is decided above (journal_writer.c).
+ * The journal's tables. journal_db.c is the only file that knows SQLite. It moves rows and says
+ * what went wrong; what to keep, to drop and to retry is decided above (journal_writer.c).
  *
  * A connection belongs to one thread at a time. Errors: -EUCLEAN the file is damaged, -EMEDIUMTYPE
  * it is no journal of ours, any other negative errno the disk or the file system refuses.

@@ -3,8 +3,10 @@
 #define SCG_JOURNAL_STATE_H
 
 /*
- * The inside of the journal, shared by journal.c (what others call), journal_writer.c (the thread),
- * journal_take.c (reading) and journal_salvage.c (damaged files). Nobody else includes it.
+ * The inside of the journal, shared by its parts: journal.c and journal_stats.c (what others call),
+ * journal_take.c (reading), journal_writer.c (the thread), journal_commit.c and journal_limits.c
+ * (transactions), journal_load.c (the small tables), journal_salvage.c (damaged files). Nobody else
+ * includes it.
  *
  * A reading's way: a device's builder -> sealed: a memory block with its id, in the list `blocks`
  * -> committed. A memory block can be taken only while the disk refuses; else it becomes visible
