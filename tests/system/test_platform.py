@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A broker that refuses: logins, topics, sizes."""
 
-import time
-
+import paho.mqtt.client as mqtt
 import pytest
 
 import contract
@@ -59,7 +58,6 @@ def test_topic_denied(bench):
     bench.broker.set_denied([])
     bench.broker.reload()
     bench.subscriber.wait_message(90, contract.HISTORY, since=0, count=4)
-    bench.drain(60)
     bench.settle()
     ledger = bench.ledger()
     ledger.check_complete()
@@ -93,7 +91,6 @@ def test_packet_too_large_mqtt_5(bench):
         lambda status: status["devices"][0]["backlog"] >= 2000, 60, "an outage")
     bench.broker.start()
     bench.gateway.wait_connected(60)
-    bench.drain(60)
     bench.settle()
     ledger = bench.ledger()
     ledger.check_complete()
@@ -102,16 +99,16 @@ def test_packet_too_large_mqtt_5(bench):
 
 def test_packet_too_large_mqtt_311(bench):
     """3.1.1 cannot say: the broker drops the connection; the message is halved until it fits."""
-    bench.start_broker(settings=["max_packet_size 2000"])
+    bench.start_broker(settings=["max_packet_size 2500"])
     bench.start_slave()
     bench.broker.kill()
-    bench.start_gateway(bench.config(bench.sensors(4), protocol="3.1.1", max_message_size="16KiB"))
+    bench.start_gateway(bench.config(bench.sensors(4, interval="50ms"), protocol="3.1.1",
+                                     max_message_size="4KiB"))
     bench.gateway.wait_status(
-        lambda status: status["devices"][0]["backlog"] >= 600, 60, "an outage")
+        lambda status: status["devices"][0]["backlog"] >= 800, 60, "an outage")
     bench.broker.start()
-    begin = time.monotonic()
-    bench.subscriber.wait_for(lambda: len(bench.ledger()) >= 600, 180, "the backlog arrives")
-    assert time.monotonic() - begin < 180
+    # each halving takes a connection, and each of these a pause
+    bench.subscriber.wait_for(lambda: len(bench.ledger()) >= 800, 150, "the backlog arrives")
     bench.settle()
     ledger = bench.ledger()
     ledger.check_complete(duplicates=True)
@@ -119,17 +116,17 @@ def test_packet_too_large_mqtt_311(bench):
 
 
 def test_taken_over(bench):
-    """Somebody else with our client id: said in the log, and no fight to the death."""
+    """Somebody else with our client id throws us out again and again: pauses grow, nothing is lost.
+    (Debian's mosquitto closes without a word; a broker that says 142 is in test_mqtt.)"""
     bench.start_broker()
     bench.start_slave()
     bench.start_gateway(bench.config(protocol="5"))
     bench.subscriber.wait_message(20, contract.BATCH, since=0, count=3)
-    import paho.mqtt.client as mqtt
     other = mqtt.Client(client_id=BOILER)
     other.username_pw_set(*ACCOUNTS[0][:2])
     other.connect("127.0.0.1", bench.broker.port)
     other.loop_start()
-    bench.gateway.wait_log("client|taken over|142", 15)
+    wait.until(lambda: bench.gateway.log().count("disconnected") >= 3, 20, "three times")
     other.disconnect()
     other.loop_stop()
     bench.gateway.wait_connected(90)

@@ -39,6 +39,7 @@ class Slave(Process):
 
     def _counts(self):
         before = len(self.log())
+        self.thaw()
         self.signal(signal.SIGUSR1)
         wait.until(lambda: self.log()[before:].endswith("\n"), 5, "the slave tells its counts")
         return self.log()[before:]
