@@ -165,7 +165,7 @@ struct journal_ack {
 };
 /*
  * These readings need no delivery any more. Effective at once for journal_take(), on disk with the
- * next commit: at the latest after commit_interval or some thousand readings. Unknown ids are
+ * next commit: at the latest after 1.5 commit intervals or some thousand readings. Unknown ids are
  * ignored (evicted meanwhile). The bitmaps are copied.
  */
 void journal_ack(struct journal *j, uint32_t device, const struct journal_ack *acks, size_t n);

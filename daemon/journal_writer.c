@@ -34,6 +34,15 @@ static uint64_t lost(const struct journal *j)
 	return n;
 }
 
+/*
+ * Acknowledgements wait half as long again as readings: they come just after a commit, and a commit
+ * of their own just before the next round would make that round wait for its turn.
+ */
+static int64_t ack_interval(const struct journal *j)
+{
+	return j->options.commit_interval_ns / 2 * 3;
+}
+
 static bool must_write(const struct journal *j, int64_t now)
 {
 	int64_t interval = j->options.commit_interval_ns;
@@ -41,7 +50,7 @@ static bool must_write(const struct journal *j, int64_t now)
 	return j->stop || j->commit_now || j->more || j->damaged || j->configure ||
 	       j->acked_readings > COMMIT_ACKED ||
 	       (j->pending_since_ns && now - j->pending_since_ns >= interval) ||
-	       (j->acked_since_ns && now - j->acked_since_ns >= interval);
+	       (j->acked_since_ns && now - j->acked_since_ns >= ack_interval(j));
 }
 
 int64_t writer_due_ns(const struct journal *j, int64_t now)
@@ -66,7 +75,7 @@ int64_t writer_due_ns(const struct journal *j, int64_t now)
 		due = MIN(due, j->pending_since_ns + interval);
 	}
 	if (j->acked_since_ns) {
-		due = MIN(due, j->acked_since_ns + interval);
+		due = MIN(due, j->acked_since_ns + ack_interval(j));
 	}
 	if (lost(j) > j->told_lost) {
 		due = MIN(due, j->told_at_ns + LOST_EVERY_NS);
