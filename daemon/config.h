@@ -7,7 +7,8 @@
  * writes. A configuration is loaded by the main thread and is constant from then on, but for what
  * is marked below; any thread that holds a reference may read it.
  *
- * Each key, its type, range and default stands in a table in config.c or a config_*.c, and nowhere else.
+ * Each key, its type, range and default stands in a table in config.c or one of its parts,
+ * config_*.c, and nowhere else.
  */
 
 #include <stdatomic.h>

@@ -2,14 +2,11 @@
 #include "yaml_tree.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 #include <yaml.h>
 
 #include "arena.h"
 
-#define FILE_MAX  ((size_t)16 << 20)
 #define NODES_MAX 1000000u
 #define DEPTH_MAX 16
 
@@ -462,7 +459,7 @@ struct yaml_tree *yaml_tree_parse(const char *text, size_t size, struct problems
 	struct yaml_tree *tree;
 	int result;
 
-	if (size > FILE_MAX) {
+	if (size > YAML_FILE_MAX) {
 		problems_error(problems, NULL, "too large, at most 16 MiB");
 		return NULL;
 	}
@@ -488,46 +485,6 @@ struct yaml_tree *yaml_tree_parse(const char *text, size_t size, struct problems
 	return tree;
 }
 
-/* Up to `room` bytes of a file. The number read, or a negative errno. */
-static ssize_t read_file(const char *file, char *buf, size_t room)
-{
-	_cleanup_(closep) int fd = open(file, O_RDONLY | O_CLOEXEC);
-	size_t n = 0;
-
-	if (fd < 0) {
-		return -errno;
-	}
-	while (n < room) {
-		ssize_t r = read(fd, buf + n, room - n);
-
-		if (r < 0 && errno == EINTR) {
-			continue;
-		}
-		if (r < 0) {
-			return -errno;
-		}
-		if (r == 0) {
-			break;
-		}
-		n += (size_t)r;
-	}
-	return (ssize_t)n;
-}
-
-struct yaml_tree *yaml_tree_load(const char *file, struct problems *problems)
-{
-	_cleanup_(arena_freep) struct arena *arena = arena_new();
-	/* one byte more than is allowed; pages that the file does not fill are never touched */
-	char *text = arena_alloc(arena, FILE_MAX + 1);
-	ssize_t size = read_file(file, text, FILE_MAX + 1);
-
-	if (size < 0) {
-		problems_error(problems, NULL, "cannot be read: %s", strerror((int)-size));
-		return NULL;
-	}
-	return yaml_tree_parse(text, (size_t)size, problems);
-}
-
 void yaml_tree_free(struct yaml_tree *tree)
 {
 	if (tree) {
@@ -538,38 +495,4 @@ void yaml_tree_free(struct yaml_tree *tree)
 const struct yaml_node *yaml_tree_root(const struct yaml_tree *tree)
 {
 	return tree->root;
-}
-
-const struct yaml_pair *yaml_find(const struct yaml_node *mapping, const char *key)
-{
-	for (uint32_t i = 0; i < mapping->n; i++) {
-		if (strcmp(mapping->pairs[i].key, key) == 0) {
-			return &mapping->pairs[i];
-		}
-	}
-	return NULL;
-}
-
-uint64_t yaml_hash(uint64_t hash, const struct yaml_node *node)
-{
-	uint64_t sum = 0;
-
-	if (!node) {
-		return hash_bytes(hash, "", 1);
-	}
-	hash = hash_bytes(hash, &node->kind, sizeof(node->kind));
-	if (node->kind == YAML_KIND_SCALAR) {
-		return hash_string(hash, node->is_null ? NULL : node->text);
-	}
-	hash = hash_bytes(hash, &node->n, sizeof(node->n));
-	for (uint32_t i = 0; i < node->n; i++) {
-		if (node->kind == YAML_KIND_SEQUENCE) {
-			hash = yaml_hash(hash, node->items[i]);
-		} else {
-			/* a sum, because the order of keys means nothing */
-			sum += yaml_hash(
-				hash_string(HASH_INIT, node->pairs[i].key), node->pairs[i].value);
-		}
-	}
-	return hash_bytes(hash, &sum, sizeof(sum));
 }

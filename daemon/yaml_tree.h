@@ -104,6 +104,9 @@ char *problems_format(const struct problems *p, size_t i);
 
 struct yaml_tree;
 
+/* The largest file, in bytes. */
+#define YAML_FILE_MAX ((size_t)16 << 20)
+
 /*
  * Reads `file`. NULL with problems noted if it cannot be read or is no YAML; duplicate keys and the
  * like are noted and the tree is still returned, so that one run shows as much as possible.
