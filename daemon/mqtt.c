@@ -479,7 +479,7 @@ static int start(struct mqtt *m)
 	rc = mosquitto_connect_bind_async(m->handle, m->options.host, m->options.port,
 		m->options.keepalive_s, mqtt_socket_any_address(m->family));
 	error = errno;
-	if (rc == MOSQ_ERR_ERRNO && m->family != AF_UNSPEC) {
+	if (rc == MOSQ_ERR_ERRNO && error != EPROTO && m->family != AF_UNSPEC) {
 		/* The host has no such address. A new handle: the old one keeps a pointer to the
 		   address of this end that it has freed. */
 		m->family = AF_UNSPEC;
@@ -502,6 +502,7 @@ static int start(struct mqtt *m)
 		return -ECONNRESET;
 	}
 	if (rc != MOSQ_ERR_SUCCESS) {
+		m->family = AF_INET; /* most often it was an IPv6 address, which is tried first */
 		close_with(m, MQTT_FAILURE_NETWORK, "%s",
 			rc == MOSQ_ERR_ERRNO ? strerror(error) : mosquitto_strerror(rc));
 		return -ECONNREFUSED;
@@ -512,8 +513,7 @@ static int start(struct mqtt *m)
 	return 0;
 }
 
-/* Asked before the library is: with TLS it would take an error of the socket for a handshake that
-   goes on. */
+/* Asked first: with TLS the library takes an error of the socket for a handshake that goes on. */
 static bool finish_tcp(struct mqtt *m)
 {
 	int fd = mosquitto_socket(m->handle);
