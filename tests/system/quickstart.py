@@ -85,6 +85,11 @@ def clock(seconds):
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%H:%M:%S.%f")[:-3]
 
 
+def slug_of(uuid):
+    return next(sensor["slug"] for sensor in SENSORS["devices"][0]["sensors"]
+                if sensor["uuid"] == uuid)
+
+
 class Screen:
     """Prints messages as they arrive."""
 
@@ -97,16 +102,14 @@ class Screen:
             return
         if message.kind == contract.BATCH:
             self.live += 1
-            if self.live % 2 == 1 or self.live < 4:
-                values = ", ".join(f"{reading.sensor} {reading.value:g}"
-                                   for reading in message.readings)
-                say(f"  {clock(arrival.wall)} live     {values}")
+            values = ", ".join(f"{reading.sensor} {reading.value:g}"
+                               for reading in message.readings)
+            say(f"  {clock(arrival.wall)} live     {values}")
         else:
             self.history += 1
             first, last = message.readings[0], message.readings[-1]
-            say(f"  {clock(arrival.wall)} history  {len(message.readings)} readings of "
-                f"{message.readings[0].sensor[-4:]}: {first.value:g} taken {clock(first.timestamp)}"
-                f" ... {last.value:g} taken {clock(last.timestamp)}")
+            say(f"  {clock(arrival.wall)} history  {slug_of(first.sensor)}: {first.value:g} taken "
+                f"{clock(first.timestamp)} ... {last.value:g} taken {clock(last.timestamp)}")
 
 
 def pause(seconds, why_not):
