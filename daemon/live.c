@@ -219,7 +219,7 @@ static bool next_batch(struct live *l, size_t limit, struct text *payload, const
 	size_t topic_size = strlen(l->batch_topic);
 	uint32_t first = l->next_entry;
 
-	limit -= MIN(limit, topic_size + (isnan(l->battery) ? 0 : PAYLOAD_BATCH_END_MAX));
+	limit -= MIN(limit, topic_size);
 	payload_batch_begin(payload);
 	while (l->next_entry < l->n_entries) {
 		const struct entry *entry = &l->entries[l->next_entry];
