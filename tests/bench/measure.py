@@ -11,11 +11,14 @@ class Usage:
 
     def __init__(self, pid):
         self.cpu_ns = 0
+        self.waited_ns = 0
         self.wakeups = 0
         for task in Path(f"/proc/{pid}/task").iterdir():
             try:
                 # In nanoseconds; the ticks of stat are of 10 ms.
-                self.cpu_ns += int((task / "schedstat").read_text().split()[0])
+                ran, waited, _ = (task / "schedstat").read_text().split()
+                self.cpu_ns += int(ran)
+                self.waited_ns += int(waited)
                 self.wakeups += _number(task / "status", "voluntary_ctxt_switches")
             except (FileNotFoundError, ProcessLookupError):
                 continue  # a thread that has just ended
@@ -23,13 +26,17 @@ class Usage:
         self.written = _number(io, "write_bytes")
 
     def since(self, before):
-        return Spent((self.cpu_ns - before.cpu_ns) / 1e9, self.wakeups - before.wakeups,
-                     self.written - before.written)
+        return Spent((self.cpu_ns - before.cpu_ns) / 1e9,
+                     (self.waited_ns - before.waited_ns) / 1e9,
+                     self.wakeups - before.wakeups, self.written - before.written)
 
 
 class Spent:
-    def __init__(self, cpu_s, wakeups, written):
+    """`waited_s`: ready to run, but something else had the core."""
+
+    def __init__(self, cpu_s, waited_s, wakeups, written):
         self.cpu_s = cpu_s
+        self.waited_s = waited_s
         self.wakeups = wakeups
         self.written = written
 

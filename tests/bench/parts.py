@@ -1,19 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Benchmarks of single modules: programs that print lines of their own, shown as they are."""
+"""Benchmarks of single modules: programs that print lines of their own, shown as they are; what has
+a goal comes as a row besides."""
+
+import re
+
+from figures import Row
 
 
-def show(build, name, *arguments):
+def lines_of(build, name, *arguments):
     if not build.program(name).exists():
         print(f"{name}: skipped, not in this build")
-        return
-    for line in build.run(name, *arguments, timeout=300).splitlines():
+        return ""
+    text = build.run(name, *arguments, timeout=300)
+    for line in text.splitlines():
         print(f"    {line}", flush=True)
+    return text
+
+
+def journal(build, plan, directory):
+    """The journal alone: append and take at 20 million of backlog against ten thousand."""
+    if plan.quick:
+        print("journal: skipped with --quick")
+        return
+    text = lines_of(build, "bench_journal", directory)
+    for what in ("append", "take"):
+        match = re.search(rf"ratio of CPU.*\b{what}: ([\d.]+)", text)
+        if match:
+            yield Row(f"journal, {what} at 20 million against 10 thousand", float(match[1]), "x",
+                      1.2)
 
 
 def payload(build, plan, directory):
     """What writing JSON costs, against json-c and snprintf."""
-    show(build, "bench_payload")
+    if plan.quick:
+        print("payload: skipped with --quick")
+    else:
+        lines_of(build, "bench_payload")
     return ()
 
 
-PARTS = {"payload": payload}
+PARTS = {"journal": journal, "payload": payload}

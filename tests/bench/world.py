@@ -155,28 +155,30 @@ class World:
     """All four. The gateway is started by gateway.start(); the rest runs at once."""
 
     def __init__(self, build, directory, sensors=1000, interval="1s", buses=1, tls=False,
-                 cpus=(None, None), journal=None, platform=None):
-        """`cpus`: for the gateway, and for all others, as taskset -c wants them."""
+                 cpus=(None, None), topics=(f"tenant/{TENANT}/#",)):
+        """`cpus`: for the gateway, and for all others, as taskset -c wants them. `topics`: what
+        the subscriber counts."""
         self.build = build
         self.directory = Path(directory)
         self.directory.mkdir(parents=True)
         self.cpus = cpus[1]
+        self.topics = topics
         self.journal_path = self.directory / "journal.db"
         self.broker = Broker(self.directory, tls, cpus[1])
         self.slave = Slave(self.directory)
         self.counter = Counter(self.directory / "counter.log")
         self.gateway = Gateway(build, self.directory,
-                               self._config(sensors, interval, buses, journal, platform), cpus[0])
+                               self._config(sensors, interval, buses), cpus[0])
 
-    def _config(self, sensors, interval, buses, journal, platform):
+    def _config(self, sensors, interval, buses):
         host = {"host": net.HOST, "port": self.broker.port, "tls": False}
         if self.broker.tls_port:
             host = {"host": "localhost", "port": self.broker.tls_port,
                     "tls": {"ca_file": str(self.broker.ca)}}
         units = sensors // REGISTERS
         return {
-            "platform": {**host, "tenant": TENANT, **(platform or {})},
-            "journal": {"path": str(self.journal_path), "sync": "full", **(journal or {})},
+            "platform": {**host, "tenant": TENANT},
+            "journal": {"path": str(self.journal_path), "sync": "full"},
             # the slave is on the same machine, and the clock is whatever it is
             "clock": {"trust": "always"},
             "buses": [{"name": f"bus{i}", "driver": "modbus",
@@ -203,7 +205,7 @@ class World:
             self.slave.start([*pinned(self.cpus), self.build.program("bench_slave"),
                               self.slave.port], "listening")
             self.counter.start([*pinned(self.cpus), self.build.program("bench_counter"),
-                                self.broker.port], "subscribed")
+                                self.broker.port, *self.topics], "subscribed")
         except BaseException:
             self.__exit__()
             raise
