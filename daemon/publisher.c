@@ -38,8 +38,11 @@ static void note_drained(struct publisher *p)
 {
 	struct log_subject subject = {.message_id = LOG_ID_BACKLOG_DONE, .device = p->device->name};
 
-	if (p->is_catching_up && history_is_drained(p->history)) {
-		p->is_catching_up = false;
+	if (!p->is_catching_up || !history_is_drained(p->history)) {
+		return;
+	}
+	p->is_catching_up = false;
+	if (p->caught_up > 0) {
 		log_message(LOG_LEVEL_NOTICE, &subject, "backlog delivered, %llu readings",
 			(unsigned long long)p->caught_up);
 	}
