@@ -148,6 +148,14 @@ ASAN = ["-Db_sanitize=address,undefined", "-Db_lundef=false"]
 TSAN = ["-Db_sanitize=thread", "-Db_lundef=false"]
 CLANG = {"CC": "clang"}
 
+# What needs what: a step whose build failed has nothing to say.
+NEEDS = {
+    "unit-gcc": "build-gcc", "documents": "build-gcc", "system": "build-gcc",
+    "unit-clang": "build-clang", "tidy": "build-clang",
+    "unit-asan": "build-asan", "system-asan": "build-asan",
+    "unit-tsan": "build-tsan", "system-tsan": "build-tsan",
+}
+
 STEPS = {
     "format": style("format.py"),
     "rules": style("rules.py"),
@@ -184,7 +192,11 @@ def main():
 
     LOGS.mkdir(parents=True, exist_ok=True)
     total = Result()
+    broken = set()
     for name in names:
+        if NEEDS.get(name) in broken:
+            total.skipped.append(f"{name}: {NEEDS[name]} failed")
+            continue
         log = LOGS / f"{name}.log"
         log.unlink(missing_ok=True)
         begin = time.monotonic()
@@ -194,6 +206,7 @@ def main():
         print(f"{verdict} {name:12} {result.passed} passed, {result.failed} failed, "
               f"{len(result.skipped)} skipped ({time.monotonic() - begin:.0f} s)", flush=True)
         if result.failed:
+            broken.add(name)
             print(f"    the end of {log.relative_to(ROOT)}:")
             print(tail(log), flush=True)
     for skipped in dict.fromkeys(total.skipped):
