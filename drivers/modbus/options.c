@@ -32,7 +32,7 @@ const struct scg_option modbus_bus_options[N_BUS_OPTIONS] = {
 		.fallback = "5s",
 		.min = 0.1,
 		.max = 60,
-		.help = "TCP: how long to wait for a connection, for each address of the host."},
+		.help = "TCP: how long to try to connect."},
 	[BUS_DEVICE] = {.name = "device",
 		.type = SCG_STRING,
 		.max = 255,

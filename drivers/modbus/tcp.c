@@ -2,6 +2,7 @@
 #include "transport.h"
 
 #include <errno.h>
+#include <modbus.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -9,37 +10,47 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 /*
- * Modbus over TCP ([TCP] 3). Each request has a transaction number of its own, and only the answer
- * that bears it counts: one that comes after its time-out is dropped when it comes, and the
- * connection stays good for the other units behind it.
+ * Modbus over TCP ([TCP] 3), on libmodbus: it connects, and takes the answers off the stream. Each
+ * request has a transaction number of its own, and only the answer that bears it counts: one that
+ * comes after its time-out is dropped when it comes, and the connection stays good for the other
+ * units behind it.
  *
- * Written against sockets rather than a library for what a gateway with many slaves behind one
- * address needs: answers that come late or from another unit are told apart, and every wait ends
- * when the daemon stops.
+ * The request's 12 bytes are sent from here: libmodbus 3.1.6 numbers only the requests whose answer
+ * it awaits by itself, which no stop ends and which takes an answer from any unit, and gives all of
+ * modbus_send_raw_request() the number 0, with which a late answer passes for another request's.
  */
 
+#define NS_PER_US   INT64_C(1000)
 #define NS_PER_MS   INT64_C(1000000)
 #define NS_PER_S    INT64_C(1000000000)
 #define HEADER_SIZE 7 /* transaction, protocol, length, unit: [TCP] 3.1.3 */
 /* Wakes up this often in a long wait to see whether the daemon stops. */
 #define SLICE_NS (200 * NS_PER_MS)
+/* libmodbus cannot be interrupted, so it gets no more time at once than this: to connect, starting
+   with the shorter, and for the rest of an answer that has begun. */
+#define CONNECT_MIN_NS NS_PER_S
+#define CONNECT_MAX_NS (4 * NS_PER_S)
+#define REST_MIN_NS    (20 * NS_PER_MS)
+#define REST_MAX_NS    NS_PER_S
 /* What was sent and not even acknowledged for so long beyond the time for an answer: the host is
    gone, or the way to it. */
 #define UNACKNOWLEDGED_NS (10 * NS_PER_S)
+/* What other threads may open while a connection is made. */
+#define FDS_SPARE 32
 
 struct tcp_link {
 	struct scg_bus *bus;
-	int fd;
+	modbus_t *modbus;      /* without a connection if that has to be made anew */
 	uint16_t transaction;  /* of the last request */
 	int64_t last_ns;       /* when the last exchange ended, monotonic */
 	int64_t busy_until_ns; /* a gateway may still be waiting for a unit that was silent */
-	size_t n;              /* bytes of answers not yet taken */
-	uint8_t buffer[HEADER_SIZE + MODBUS_PDU_MAX];
 };
 
 static int64_t monotonic_ns(void)
@@ -50,28 +61,27 @@ static int64_t monotonic_ns(void)
 	return now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
-/* Waits until `deadline_ns`. 1 if the socket is ready, 0 if the time is over, -ECANCELED if the
-   daemon stops, or another negative errno. */
-static int wait_ready(struct tcp_link *link, short events, int64_t deadline_ns)
+static int64_t clamp(int64_t value, int64_t low, int64_t high)
 {
-	struct pollfd pollfd = {.fd = link->fd, .events = events};
+	if (value < low) {
+		return low;
+	}
+	return value > high ? high : value;
+}
+
+/* Waits for bytes until `deadline_ns`. The events of poll(), 0 if the time is over, -ECANCELED if
+   the daemon stops, or another negative errno. */
+static int wait_readable(const struct tcp_link *link, int64_t deadline_ns)
+{
+	struct pollfd pollfd = {.fd = modbus_get_socket(link->modbus), .events = POLLIN};
 
 	for (;;) {
-		int64_t left_ns = deadline_ns - monotonic_ns();
-		struct timespec timeout;
-		int r;
+		int64_t left_ns = clamp(deadline_ns - monotonic_ns(), 0, SLICE_NS);
+		struct timespec timeout = {.tv_nsec = (long)left_ns};
+		int r = ppoll(&pollfd, 1, &timeout, NULL);
 
-		if (left_ns < 0) {
-			left_ns = 0;
-		}
-		if (left_ns > SLICE_NS) {
-			timeout = (struct timespec){.tv_nsec = SLICE_NS};
-		} else {
-			timeout = (struct timespec){.tv_nsec = (long)left_ns};
-		}
-		r = ppoll(&pollfd, 1, &timeout, NULL);
 		if (r > 0) {
-			return 1;
+			return pollfd.revents;
 		}
 		if (r < 0 && errno != EINTR) {
 			return -errno;
@@ -85,61 +95,69 @@ static int wait_ready(struct tcp_link *link, short events, int64_t deadline_ns)
 	}
 }
 
-static void tcp_disconnect(struct tcp_link *link)
+static void set_limit(const struct tcp_link *link, int64_t limit_ns)
 {
-	if (link->fd >= 0) {
-		(void)close(link->fd); /* nothing to do about an error */
-		link->fd = -1;
-	}
-	link->n = 0;
+	int64_t limit_us = limit_ns / NS_PER_US;
+
+	/* Refuses only 0. */
+	(void)modbus_set_response_timeout(
+		link->modbus, (uint32_t)(limit_us / 1000000), (uint32_t)(limit_us % 1000000));
 }
 
-static int set_options(struct tcp_link *link)
+/* libmodbus puts its descriptor into an fd_set, and one that is too high for that ends the
+   process: to be found out before. */
+static int check_room(struct scg_bus *bus)
+{
+	int fd = eventfd(0, EFD_CLOEXEC); /* the lowest number that is free */
+
+	if (fd < 0) {
+		return -errno;
+	}
+	(void)close(fd); /* nothing to do about an error */
+	if (fd < FD_SETSIZE - FDS_SPARE) {
+		return 0;
+	}
+	bus->host->log(bus, SCG_LOG_DEBUG,
+		"the next descriptor would be %d, and libmodbus takes none above %d", fd,
+		FD_SETSIZE - 1);
+	return -EMFILE;
+}
+
+static int set_options(const struct tcp_link *link)
 {
 	static const int on = 1;
+	int fd = modbus_get_socket(link->modbus);
 	int64_t limit_ns = link->bus->options[BUS_RESPONSE_TIMEOUT].i + UNACKNOWLEDGED_NS;
 	unsigned int limit_ms = (unsigned int)(limit_ns / NS_PER_MS);
 
-	if (setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
-		setsockopt(link->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) < 0 ||
-		setsockopt(link->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit_ms, sizeof(limit_ms)) <
-			0) {
+	/* libmodbus sets the first on IPv4 only. */
+	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
+		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) < 0 ||
+		setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit_ms, sizeof(limit_ms)) < 0) {
 		return -errno;
 	}
 	return 0;
 }
 
-static int await_connection(struct tcp_link *link)
+static int connect_once(struct tcp_link *link, int64_t limit_ns)
 {
-	int64_t deadline_ns = monotonic_ns() + link->bus->options[BUS_CONNECT_TIMEOUT].i;
-	int error = 0;
-	socklen_t size = sizeof(error);
-	int r = wait_ready(link, POLLOUT, deadline_ns);
+	int r = check_room(link->bus);
 
-	if (r <= 0) {
-		return r < 0 ? r : -ETIMEDOUT;
+	if (r < 0) {
+		return r;
 	}
-	if (getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0) {
-		return -errno;
-	}
-	return -error;
-}
-
-static int connect_address(struct tcp_link *link, const struct addrinfo *address)
-{
-	int r;
-
-	link->fd = socket(
-		address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-	if (link->fd < 0) {
-		return -errno;
+	set_limit(link, limit_ns);
+	errno = 0;
+	if (modbus_connect(link->modbus) < 0) {
+		/* What 3.1.6 leaves behind when the time is over. */
+		if (errno == EINPROGRESS) {
+			return -ETIMEDOUT;
+		}
+		return errno ? -errno : -EIO;
 	}
 	r = set_options(link);
-	if (r == 0 && connect(link->fd, address->ai_addr, address->ai_addrlen) < 0) {
-		r = errno == EINPROGRESS ? await_connection(link) : -errno;
-	}
 	if (r < 0) {
-		tcp_disconnect(link);
+		modbus_close(link->modbus);
 	}
 	return r;
 }
@@ -162,31 +180,47 @@ static int lookup_error(struct scg_bus *bus, int code)
 	}
 }
 
+/* How many addresses the host has. libmodbus looks them up again, but says of a name that does not
+   exist that the connection was refused. */
+static int count_addresses(struct scg_bus *bus)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+	struct addrinfo *addresses = NULL;
+	int r = getaddrinfo(bus->options[BUS_HOST].s, NULL, &hints, &addresses);
+	int n = 0;
+
+	if (r != 0) {
+		return lookup_error(bus, r);
+	}
+	for (const struct addrinfo *a = addresses; a; a = a->ai_next) {
+		n++;
+	}
+	freeaddrinfo(addresses);
+	return n > 0 ? n : -EHOSTUNREACH;
+}
+
 /* Only a name is looked up, which may block as long as the resolver's own time-outs. */
 static int tcp_connect(struct tcp_link *link)
 {
-	const struct addrinfo hints = {
-		.ai_flags = AI_NUMERICSERV,
-		.ai_socktype = SOCK_STREAM,
-	};
-	const union scg_value *options = link->bus->options;
-	struct addrinfo *addresses = NULL;
-	char port[8];
-	int r;
+	int64_t left_ns = link->bus->options[BUS_CONNECT_TIMEOUT].i;
+	int64_t limit_ns = CONNECT_MIN_NS;
+	int n = count_addresses(link->bus);
+	int64_t deadline_ns = monotonic_ns() + left_ns;
+	int r = -ETIMEDOUT;
 
-	(void)snprintf(port, sizeof(port), "%u", (unsigned int)options[BUS_PORT].i & 0xffff);
-	r = getaddrinfo(options[BUS_HOST].s, port, &hints, &addresses);
-	if (r != 0) {
-		return lookup_error(link->bus, r);
+	if (n < 0) {
+		return n;
 	}
-	r = -EHOSTUNREACH;
-	for (const struct addrinfo *a = addresses; a; a = a->ai_next) {
-		r = connect_address(link, a);
-		if (r == 0 || r == -ECANCELED) {
-			break;
+	/* libmodbus tries all addresses before it comes back. */
+	while (r == -ETIMEDOUT && left_ns >= NS_PER_MS) {
+		limit_ns = clamp(limit_ns, NS_PER_MS, CONNECT_MAX_NS / n);
+		r = connect_once(link, left_ns < limit_ns ? left_ns : limit_ns);
+		if (r == -ETIMEDOUT && link->bus->host->stopping(link->bus)) {
+			return -ECANCELED;
 		}
+		limit_ns *= 2;
+		left_ns = deadline_ns - monotonic_ns();
 	}
-	freeaddrinfo(addresses);
 	link->last_ns = monotonic_ns();
 	link->busy_until_ns = 0;
 	return r;
@@ -196,21 +230,31 @@ static void tcp_close(void *data)
 {
 	struct tcp_link *link = data;
 
-	tcp_disconnect(link);
+	if (link->modbus) {
+		modbus_close(link->modbus);
+		modbus_free(link->modbus);
+	}
 	free(link);
 }
 
 static int tcp_open(struct scg_bus *bus, void **ret_link)
 {
 	struct tcp_link *link = calloc(1, sizeof(*link));
-	int r;
+	char port[8];
+	int r = -ENOMEM;
 
 	if (!link) {
 		return -ENOMEM;
 	}
+	(void)snprintf(port, sizeof(port), "%u", (unsigned int)bus->options[BUS_PORT].i & 0xffff);
 	link->bus = bus;
-	link->fd = -1;
-	r = tcp_connect(link);
+	link->modbus = modbus_new_tcp_pi(bus->options[BUS_HOST].s, port);
+	if (link->modbus) {
+		/* None: an answer as a whole has to come in its time. */
+		(void)modbus_set_byte_timeout(link->modbus, 0, 0);
+		(void)modbus_set_error_recovery(link->modbus, MODBUS_ERROR_RECOVERY_NONE);
+		r = tcp_connect(link);
+	}
 	if (r < 0) {
 		tcp_close(link);
 		return r;
@@ -225,14 +269,17 @@ static int tcp_open(struct scg_bus *bus, void **ret_link)
  */
 static int revive(struct tcp_link *link)
 {
+	int fd = modbus_get_socket(link->modbus);
 	uint8_t byte;
-	ssize_t n;
 
-	n = recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) {
-		return 0;
+	if (fd >= 0) {
+		ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+		if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) {
+			return 0;
+		}
+		modbus_close(link->modbus);
 	}
-	tcp_disconnect(link);
 	return tcp_connect(link);
 }
 
@@ -265,7 +312,7 @@ static int send_request(struct tcp_link *link, uint8_t unit, const struct modbus
 	memcpy(frame + HEADER_SIZE, request->bytes, request->size);
 
 	do {
-		n = send(link->fd, frame, size, MSG_NOSIGNAL);
+		n = send(modbus_get_socket(link->modbus), frame, size, MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0) {
 		/* A buffer full of requests that nobody takes is a dead link as well. */
@@ -274,51 +321,45 @@ static int send_request(struct tcp_link *link, uint8_t unit, const struct modbus
 	return (size_t)n == size ? 0 : -ETIMEDOUT;
 }
 
-/*
- * Takes the first frame out of the buffer. 1 if it is the answer, 0 if there is no whole frame,
- * -EAGAIN for an answer to an earlier request, -EPROTO for what is no Modbus.
- */
-static int take_frame(struct tcp_link *link, uint8_t *ret_unit, struct modbus_pdu *ret_answer)
+/* Takes one frame off the stream, of the length that its function says. Its size, at least 9, or a
+   negative errno, after which the stream may be anywhere within a frame. */
+static int receive_frame(
+	const struct tcp_link *link, int64_t deadline_ns, uint8_t frame[MODBUS_TCP_MAX_ADU_LENGTH])
 {
-	const uint8_t *frame = link->buffer;
-	size_t length, size;
-	bool is_mine;
+	int n;
 
-	if (link->n < HEADER_SIZE) {
-		return 0;
+	set_limit(link, clamp(deadline_ns - monotonic_ns(), REST_MIN_NS, REST_MAX_NS));
+	n = modbus_receive_confirmation(link->modbus, frame);
+	if (n < 0) {
+		return errno > MODBUS_ENOBASE ? -EPROTO : -errno;
 	}
-	length = (size_t)frame[4] << 8 | frame[5]; /* of unit and PDU */
-	if (frame[2] != 0 || frame[3] != 0 || length < 3 || length > 1 + MODBUS_PDU_MAX) {
-		return -EPROTO;
-	}
-	size = HEADER_SIZE - 1 + length;
-	if (link->n < size) {
-		return 0;
-	}
-	is_mine = ((uint16_t)frame[0] << 8 | frame[1]) == link->transaction;
-	if (is_mine) {
-		*ret_unit = frame[6];
-		ret_answer->size = length - 1;
-		memcpy(ret_answer->bytes, frame + HEADER_SIZE, length - 1);
-	}
-	link->n -= size;
-	memmove(link->buffer, link->buffer + size, link->n);
-	return is_mine ? 1 : -EAGAIN;
+	return n;
 }
 
-/* Reads what is there. 0, or a negative errno if the link is gone. */
-static int receive(struct tcp_link *link)
+/*
+ * MODBUS_ANSWERED if it is the answer, MODBUS_SILENT if it is one to an earlier request, -EPROTO
+ * for what is no Modbus. A peer that confuses units or lengths may confuse more: MODBUS_NONSENSE,
+ * and a new connection for the next request.
+ */
+static int take_frame(struct tcp_link *link, uint8_t unit, const uint8_t *frame, int n,
+	struct modbus_pdu *ret_answer)
 {
-	ssize_t n = recv(link->fd, link->buffer + link->n, sizeof(link->buffer) - link->n, 0);
+	int length = frame[4] << 8 | frame[5]; /* of unit and PDU */
+	bool is_whole = n == HEADER_SIZE - 1 + length;
 
-	if (n > 0) {
-		link->n += (size_t)n;
-		return 0;
+	if (frame[2] != 0 || frame[3] != 0) {
+		return -EPROTO;
 	}
-	if (n == 0) {
-		return -ECONNRESET;
+	if ((frame[0] << 8 | frame[1]) != link->transaction) {
+		return is_whole ? MODBUS_SILENT : -EPROTO;
 	}
-	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (!is_whole || frame[6] != unit) {
+		modbus_close(link->modbus);
+		return MODBUS_NONSENSE;
+	}
+	ret_answer->size = (size_t)length - 1;
+	memcpy(ret_answer->bytes, frame + HEADER_SIZE, ret_answer->size);
+	return MODBUS_ANSWERED;
 }
 
 static int await_answer(
@@ -326,38 +367,39 @@ static int await_answer(
 {
 	int64_t timeout_ns = link->bus->options[BUS_RESPONSE_TIMEOUT].i;
 	int64_t begin_ns = monotonic_ns();
-	bool is_over = false;
-	uint8_t from;
-	int r;
+	uint8_t frame[MODBUS_TCP_MAX_ADU_LENGTH];
 
 	if (patient && link->busy_until_ns > begin_ns) {
 		begin_ns = link->busy_until_ns;
 	}
-	for (;;) {
-		do {
-			r = take_frame(link, &from, ret_answer);
-		} while (r == -EAGAIN);
-		if (r < 0) {
-			return r;
+	/* A slave that goes on sending something else must not hold the bus. */
+	do {
+		int events = wait_readable(link, begin_ns + timeout_ns);
+		int r;
+
+		if (events < 0) {
+			return events;
 		}
-		if (r == 1) {
+		if (events == 0) {
+			break;
+		}
+		r = receive_frame(link, begin_ns + timeout_ns, frame);
+		if (r == -ETIMEDOUT && !(events & POLLERR)) {
+			/* It stopped in the middle: its rest would be taken for another frame. */
+			modbus_close(link->modbus);
+			break;
+		}
+		if (r >= 0) {
+			r = take_frame(link, unit, frame, r, ret_answer);
+		}
+		if (r != MODBUS_SILENT) {
 			link->busy_until_ns = 0;
-			return from == unit ? MODBUS_ANSWERED : MODBUS_NONSENSE;
-		}
-		/* A slave that goes on sending something else must not hold the bus. */
-		if (is_over) {
-			break;
-		}
-		is_over = monotonic_ns() >= begin_ns + timeout_ns;
-		r = wait_ready(link, POLLIN, begin_ns + timeout_ns);
-		if (r == 0) {
-			break;
-		}
-		r = r > 0 ? receive(link) : r;
-		if (r < 0) {
 			return r;
 		}
-	}
+		if (link->bus->host->stopping(link->bus)) {
+			return -ECANCELED;
+		}
+	} while (monotonic_ns() < begin_ns + timeout_ns);
 	link->busy_until_ns = begin_ns + 2 * timeout_ns;
 	return MODBUS_SILENT;
 }

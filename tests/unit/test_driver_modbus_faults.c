@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Modbus driver against slaves that refuse, are silent, late, gone, or talk nonsense. */
 #include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <netinet/in.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -279,6 +282,78 @@ static void a_stop_request_ends_a_long_wait(void **state)
 	bus_done(f);
 }
 
+static int listen_on_loopback(int backlog, int *ret_port)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	socklen_t size = sizeof(address);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(0, bind(fd, (struct sockaddr *)(void *)&address, sizeof(address)));
+	assert_int_equal(0, listen(fd, backlog));
+	assert_int_equal(0, getsockname(fd, (struct sockaddr *)(void *)&address, &size));
+	*ret_port = ntohs(address.sin_port);
+	return fd;
+}
+
+static void a_connection_that_does_not_come_about_is_given_up(void **state)
+{
+	static const _Atomic bool stop = true;
+	int port, client;
+	int listener = listen_on_loopback(0, &port);
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	_cleanup_(freep) char *options = xasprintf("port: %d, connect_timeout: 100ms", port);
+	struct fake_bus *f = slave_bus(*state, options);
+
+	/* One connection that nobody accepts fills the queue: further ones get no answer. */
+	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(client >= 0);
+	assert_int_equal(0, connect(client, (struct sockaddr *)(void *)&address, sizeof(address)));
+	assert_int_equal(-ETIMEDOUT, fake_bus_open(f));
+	fake_bus_set(f, "connect_timeout: 60s");
+	f->stop = &stop;
+	assert_int_equal(-ECANCELED, fake_bus_open(f));
+	bus_done(f);
+	(void)close(client);
+	(void)close(listener);
+}
+
+static void a_descriptor_too_high_for_libmodbus_is_refused(void **state)
+{
+	struct fake_bus *f = slave_bus(*state, "");
+	int fds[FD_SETSIZE];
+	size_t n = 0;
+	struct rlimit limit;
+
+	assert_int_equal(0, getrlimit(RLIMIT_NOFILE, &limit));
+	if (limit.rlim_max < FD_SETSIZE + 100) {
+		fake_bus_free(f);
+		skip();
+	}
+	limit.rlim_cur = FD_SETSIZE + 100;
+	assert_int_equal(0, setrlimit(RLIMIT_NOFILE, &limit));
+	do {
+		assert_true(n < FD_SETSIZE);
+		fds[n] = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+		assert_true(fds[n] >= 0);
+	} while (fds[n++] < FD_SETSIZE - 1);
+	assert_int_equal(-EMFILE, fake_bus_open(f));
+	while (n > 0) {
+		(void)close(fds[--n]);
+	}
+	add_run(f, 1, 0, 3);
+	bus_round(f);
+	assert_int_equal(3, count_good(f));
+	bus_done(f);
+}
+
 /* A slave that answers each request with bytes made by the test. */
 struct liar {
 	pid_t pid;
@@ -287,36 +362,31 @@ struct liar {
 
 typedef size_t (*lie)(const uint8_t request[12], uint8_t answer[600], unsigned turn);
 
+/* Requests before this one on the same connection. */
+static unsigned n_before;
+
 static void lie_to(int fd, lie tell)
 {
 	uint8_t request[12], answer[600];
 	static unsigned turn;
 
+	n_before = 0;
 	while (recv(fd, request, sizeof(request), MSG_WAITALL) == sizeof(request)) {
 		size_t size = tell(request, answer, turn++);
 
 		if (send(fd, answer, size, MSG_NOSIGNAL) < 0 || size == 0) {
 			break;
 		}
+		n_before++;
 	}
 	(void)close(fd);
 }
 
 static struct liar liar_new(lie tell)
 {
-	struct sockaddr_in address = {
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	socklen_t size = sizeof(address);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct liar liar;
+	int fd = listen_on_loopback(8, &liar.port);
 
-	assert_true(fd >= 0);
-	assert_int_equal(0, bind(fd, (struct sockaddr *)(void *)&address, sizeof(address)));
-	assert_int_equal(0, listen(fd, 8));
-	assert_int_equal(0, getsockname(fd, (struct sockaddr *)(void *)&address, &size));
-	liar.port = ntohs(address.sin_port);
 	liar.pid = fork();
 	assert_true(liar.pid >= 0);
 	if (liar.pid == 0) {
@@ -436,6 +506,29 @@ static size_t honest(const uint8_t request[12], uint8_t answer[600], unsigned tu
 	return truth(request, answer);
 }
 
+/* Both tell the truth once there is another connection than the first, to its first request. */
+static size_t wrong_unit_once(const uint8_t request[12], uint8_t answer[600], unsigned turn)
+{
+	return turn > 0 && n_before == 0 ? truth(request, answer)
+					 : wrong_unit(request, answer, turn);
+}
+
+static size_t truncated_once(const uint8_t request[12], uint8_t answer[600], unsigned turn)
+{
+	return turn > 0 && n_before == 0 ? truth(request, answer)
+					 : truncated(request, answer, turn);
+}
+
+/* The answer to the request before; from a connection's second request on, the right one after it.
+ */
+static size_t late(const uint8_t request[12], uint8_t answer[600], unsigned turn)
+{
+	size_t size = truth(request, answer);
+
+	answer[1]--;
+	return n_before == 0 ? size : size + truth(request, answer + size);
+}
+
 /* Rounds with a liar, opening anew whenever the driver says that the link is gone. */
 static void believe(lie tell, int rounds, size_t expected_good)
 {
@@ -470,6 +563,17 @@ static void nonsense_is_never_believed(void **state)
 	}
 }
 
+static void a_confused_connection_is_made_anew(void **state)
+{
+	believe(wrong_unit_once, 2, 10);
+	believe(truncated_once, 2, 10);
+}
+
+static void a_late_answer_does_not_end_the_connection(void **state)
+{
+	believe(late, 3, 20);
+}
+
 static void noise_is_never_believed(void **state)
 {
 	believe(noise, 300, 0);
@@ -491,7 +595,11 @@ int main(void)
 		TEST(a_slave_that_dies_closes_the_bus_and_comes_back),
 		TEST(a_connection_closed_while_idle_is_no_failure),
 		TEST(a_stop_request_ends_a_long_wait),
+		TEST(a_connection_that_does_not_come_about_is_given_up),
+		TEST(a_descriptor_too_high_for_libmodbus_is_refused),
 		cmocka_unit_test(nonsense_is_never_believed),
+		cmocka_unit_test(a_confused_connection_is_made_anew),
+		cmocka_unit_test(a_late_answer_does_not_end_the_connection),
 		cmocka_unit_test(noise_is_never_believed),
 	};
 
