@@ -97,8 +97,8 @@ static void sample_time(struct bus *b)
 {
 	if (!b->time_sampled) {
 		b->time_sampled = true;
-		b->clock_ok = clock_is_right(b->clock);
 		b->clock_offset_us = clock_offset_us();
+		b->clock_ok = clock_is_right_at(b->clock, b->clock_offset_us);
 		b->now_us = now_boottime_ns() / NS_PER_US;
 	}
 }
@@ -195,7 +195,7 @@ static void host_fail(struct scg_bus *abi, struct scg_sensor *abi_sensor, const 
 }
 
 /* Nothing to do outside check(), where config.c is the host. */
-static void host_complain(const struct scg_bus *abi, const struct scg_sensor *sensor,
+_printf_(4, 5) static void host_complain(const struct scg_bus *abi, const struct scg_sensor *sensor,
 	const char *option, const char *format, ...)
 {
 	(void)abi;
@@ -204,7 +204,8 @@ static void host_complain(const struct scg_bus *abi, const struct scg_sensor *se
 	(void)format;
 }
 
-static void host_log(const struct scg_bus *abi, uint32_t level, const char *format, ...)
+_printf_(3, 4) static void host_log(
+	const struct scg_bus *abi, uint32_t level, const char *format, ...)
 {
 	struct log_subject subject = {.bus = abi->name};
 	va_list args;

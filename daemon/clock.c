@@ -14,8 +14,9 @@
 
 /* While waiting for the clock, looking once a second is prompt and costs next to nothing. */
 #define LOOK_AGAIN_MS 1000
-/* A correction below this is slewing or noise of the two reads, not a step. */
-#define STEP_MIN_US (10 * US_PER_MS)
+/* Two updates are less than a minute apart, and slewing moves the clock by 0.5 ms a second: more is
+   a step that nobody has judged yet. */
+#define UNJUDGED_STEP_US US_PER_S
 /* systemd-timesyncd touches this file at each synchronisation (systemd-timesyncd(8)). */
 #define TIMESYNCD_MARK "/run/systemd/timesync/synchronized"
 
@@ -24,7 +25,7 @@ struct clock_state {
 	_Atomic int rule; /* enum clock_trust, never AUTO */
 	enum clock_trust trust;
 	int64_t not_before_us;
-	int64_t offset_us;     /* as last seen, to measure a step */
+	_Atomic int64_t offset_us; /* as of the last update */
 	int64_t stepped_at_us; /* wall time of a step that the kernel has not confirmed yet; 0: none
 				*/
 	bool rule_changed;
@@ -194,7 +195,7 @@ struct clock_state *clock_new(enum clock_trust trust, int64_t not_before_us)
 	c->not_before_us = not_before_us;
 	c->fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
 	arm(c);
-	c->offset_us = clock_offset_us();
+	atomic_init(&c->offset_us, clock_offset_us());
 	atomic_init(&c->right, judge(c));
 	return c;
 }
@@ -242,11 +243,12 @@ static bool was_set(struct clock_state *c)
 enum clock_change clock_update(struct clock_state *c, int64_t *ret_step_us)
 {
 	bool was_right = clock_is_right(c), is_right;
+	/* in this order: a step after the look at the timer is seen at the next update */
+	bool stepped = was_set(c);
 	int64_t offset = clock_offset_us();
-	int64_t step = offset - c->offset_us;
-	bool stepped = was_set(c) && (step >= STEP_MIN_US || step <= -STEP_MIN_US);
+	int64_t step = offset - atomic_load_explicit(&c->offset_us, memory_order_relaxed);
 
-	c->offset_us = offset;
+	atomic_store_explicit(&c->offset_us, offset, memory_order_relaxed);
 	if (ret_step_us) {
 		*ret_step_us = stepped ? step : 0;
 	}
@@ -270,6 +272,13 @@ enum clock_change clock_update(struct clock_state *c, int64_t *ret_step_us)
 bool clock_is_right(const struct clock_state *c)
 {
 	return atomic_load_explicit(&c->right, memory_order_acquire);
+}
+
+bool clock_is_right_at(const struct clock_state *c, int64_t offset_us)
+{
+	return clock_is_right(c) &&
+	       llabs(offset_us - atomic_load_explicit(&c->offset_us, memory_order_relaxed)) <
+		       UNJUDGED_STEP_US;
 }
 
 const char *clock_rule(const struct clock_state *c)

@@ -61,6 +61,9 @@ enum clock_change clock_update(struct clock_state *c, int64_t *ret_step_us);
 
 /* Any thread. */
 bool clock_is_right(const struct clock_state *c);
+/* Any thread: right, and not moved to `offset_us` (as from clock_offset_us()) by a step that the
+   main thread has not judged yet. */
+bool clock_is_right_at(const struct clock_state *c, int64_t offset_us);
 /* Any thread: CLOCK_REALTIME minus CLOCK_BOOTTIME now, microseconds; read back to back. */
 int64_t clock_offset_us(void);
 /* The rule in force, for `status`: "kernel", "plausible" or "always". */

@@ -246,8 +246,12 @@ int command_read(const struct command_options *options)
 		return EXIT_BAD_CONFIG;
 	}
 	if (!is_wanted(config, options->device)) {
-		(void)fprintf(stderr, "%s has no device named \"%s\"\n", options->config_file,
+		(void)fprintf(stderr, "%s has no device \"%s\"; there are:", options->config_file,
 			options->device);
+		for (uint32_t i = 0; i < config->n_devices; i++) {
+			(void)fprintf(stderr, "%s %s", i ? "," : "", config->devices[i]->name);
+		}
+		(void)fputc('\n', stderr);
 		return EXIT_FAILED;
 	}
 	return read_all(config, options);

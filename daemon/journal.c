@@ -354,7 +354,7 @@ static bool drop_oldest(struct journal *j)
 			continue;
 		}
 		e = ack_set_find(&b->device->pending, b->id);
-		j->dropped[JOURNAL_LOSS_MEMORY] += b->packed.n - (e ? e->counted : 0);
+		j->dropped[JOURNAL_LOSS_MEMORY] += b->packed.n - ack_entry_done(e, b->packed.n);
 		ack_set_remove(&b->device->pending, b->id);
 		journal_free_block(j, b);
 		return true;
@@ -505,6 +505,7 @@ static void ack_one(struct journal *j, struct device *d, const struct journal_ac
 	uint64_t before = d->pending.counted;
 	struct memory_block *b;
 	const struct ack_entry *e;
+	uint32_t done;
 
 	if (ack->n == 0 || ack->n > BLOCK_MAX_READINGS || ack->id >> SEQ_BITS != d->number ||
 		(ack->id & SEQ_MASK) > d->seq) {
@@ -514,7 +515,9 @@ static void ack_one(struct journal *j, struct device *d, const struct journal_ac
 	if (ack->acked && (int64_t)d->pending.bitmap_bytes > j->options.max_memory) {
 		return;
 	}
-	ack_set_add(&d->pending, ack->id, ack->n, ack->acked, ACK_DELIVERED);
+	done = ack->acked ? bitmap_count(ack->acked, ack->n) : ack->n;
+	ack_set_add(&d->pending, ack->id, ack->n, ack->acked, done - MIN(ack->told, done),
+		ACK_DELIVERED);
 	j->acked_readings += d->pending.counted - before;
 	e = ack_set_find(&d->pending, ack->id);
 	if (!j->failing || !e || e->acked) {

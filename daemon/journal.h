@@ -159,9 +159,10 @@ int64_t journal_newest_id(struct journal *j, uint32_t device);
 
 struct journal_ack {
 	int64_t id;
-	uint32_t n; /* of the block */
-	const uint8_t
-		*acked; /* all bits acknowledged so far, as in struct journal_block; NULL: all */
+	uint32_t n;    /* of the block */
+	uint32_t told; /* readings of it that the journal has as acknowledged: when it was taken, or
+			  by an earlier call */
+	const uint8_t *acked; /* all bits so far, as in struct journal_block; NULL: all */
 };
 /*
  * These readings need no delivery any more. Effective at once for journal_take(), on disk with the

@@ -96,9 +96,10 @@ static void insert_at(struct ack_set *set, size_t i, const struct ack_entry *e)
 	}
 }
 
-void ack_set_add(struct ack_set *set, int64_t id, uint32_t n, const uint8_t *acked, int cause)
+void ack_set_add(struct ack_set *set, int64_t id, uint32_t n, const uint8_t *acked, uint64_t fresh,
+	int cause)
 {
-	struct ack_entry e = {.first = id, .last = id, .n = n, .cause = cause, .counted = n};
+	struct ack_entry e = {.first = id, .last = id, .n = n, .cause = cause, .counted = fresh};
 	size_t i = position(set, id);
 	const struct ack_entry *old = i < set->n && set->entries[i].first <= id ? &set->entries[i]
 										: NULL;
@@ -112,12 +113,12 @@ void ack_set_add(struct ack_set *set, int64_t id, uint32_t n, const uint8_t *ack
 		if (old) {
 			bitmap_or(e.acked, old->acked, n);
 		}
-		e.counted = bitmap_count(e.acked, n);
-		if (e.counted == n) {
+		if (bitmap_count(e.acked, n) == n) {
 			free(steal_ptr(e.acked));
 		}
 	}
 	if (old) {
+		e.counted += old->counted;
 		remove_at(set, i);
 	}
 	insert_at(set, i, &e);
@@ -128,6 +129,14 @@ const struct ack_entry *ack_set_find(const struct ack_set *set, int64_t id)
 	size_t i = position(set, id);
 
 	return i < set->n && set->entries[i].first <= id ? &set->entries[i] : NULL;
+}
+
+uint32_t ack_entry_done(const struct ack_entry *e, uint32_t n)
+{
+	if (!e) {
+		return 0;
+	}
+	return e->acked ? bitmap_count(e->acked, e->n) : n;
 }
 
 void ack_set_merge(struct ack_set *set, struct ack_set *from)
@@ -142,8 +151,7 @@ void ack_set_merge(struct ack_set *set, struct ack_set *from)
 		struct ack_entry *e = &from->entries[i];
 
 		if (e->first == e->last) {
-			ack_set_add(set, e->first, e->acked ? e->n : (uint32_t)e->counted, e->acked,
-				e->cause);
+			ack_set_add(set, e->first, e->n, e->acked, e->counted, e->cause);
 			continue;
 		}
 		/* what the set has there becomes part of the range */
@@ -154,8 +162,8 @@ void ack_set_merge(struct ack_set *set, struct ack_set *from)
 			if (!old->acked) {
 				e->first = MIN(e->first, old->first);
 				e->last = MAX(e->last, old->last);
-				e->counted += old->counted;
 			}
+			e->counted += old->counted;
 			remove_at(set, k);
 		}
 		insert_at(set, position(set, e->first), e);

@@ -19,7 +19,7 @@ struct ack_entry {
 	uint8_t *acked;   /* of block `first`, which has n readings; NULL: all are done */
 	uint32_t n;       /* with a bitmap */
 	int cause;        /* enum journal_loss, or ACK_DELIVERED */
-	uint64_t counted; /* readings done, as far as known here */
+	uint64_t counted; /* readings done by it that were not before */
 };
 
 /* Zeroed is empty. */
@@ -30,9 +30,12 @@ struct ack_set {
 	uint64_t counted; /* sum over the entries */
 };
 
-/* `acked` NULL: all. A bitmap is copied. */
-void ack_set_add(struct ack_set *set, int64_t id, uint32_t n, const uint8_t *acked, int cause);
+/* `acked` NULL: all. A bitmap is copied. `fresh`: readings done by this that were not before. */
+void ack_set_add(struct ack_set *set, int64_t id, uint32_t n, const uint8_t *acked, uint64_t fresh,
+	int cause);
 const struct ack_entry *ack_set_find(const struct ack_set *set, int64_t id);
+/* How many readings of a block of `n` an entry (NULL: none) says are done. */
+uint32_t ack_entry_done(const struct ack_entry *e, uint32_t n);
 /* Adds what is in `from`, which is empty afterwards. */
 void ack_set_merge(struct ack_set *set, struct ack_set *from);
 /* Moves the entries for ids from `id` on to `rest`, which is empty before. */

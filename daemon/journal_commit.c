@@ -176,7 +176,7 @@ static int insert_memory_block(struct journal *j, const struct memory_block *b)
 	if (r == 1) {
 		const struct ack_entry *e = ack_set_find(&b->device->committing, b->id);
 
-		j->next_loss[JOURNAL_LOSS_SIZE] += b->packed.n - (e ? e->counted : 0);
+		j->next_loss[JOURNAL_LOSS_SIZE] += b->packed.n - ack_entry_done(e, b->packed.n);
 		return 0;
 	}
 	return r;

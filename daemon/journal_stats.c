@@ -35,7 +35,8 @@ static int64_t waiting(const struct device *d)
 {
 	int64_t acked = (int64_t)(d->pending.counted + d->committing.counted);
 
-	/* what is partly acknowledged on disk is counted twice until the next commit */
+	/* a block that was evicted and acknowledged at the same time is counted twice for a moment
+	 */
 	return MAX(d->in_memory + d->on_disk - acked, 0);
 }
 

@@ -139,7 +139,7 @@ static int visit_take(void *ctx, struct journal_db_block *row)
 	(void)pthread_mutex_lock(&j->lock);
 	if (!sound) {
 		/* the writer removes and counts it; a second time changes nothing */
-		ack_set_add(&t->device->pending, id, row->n, NULL, JOURNAL_LOSS_DAMAGED);
+		ack_set_add(&t->device->pending, id, row->n, NULL, 0, JOURNAL_LOSS_DAMAGED);
 		if (j->acked_since_ns == 0) {
 			j->acked_since_ns = now_monotonic_ns();
 		}

@@ -21,14 +21,15 @@ static bool to_journald;
 static bool stderr_is_journald(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
-	uintmax_t device, inode;
+	char expected[64];
 	struct stat st;
 
-	if (!stream || sscanf(stream, "%ju:%ju", &device, &inode) != 2) {
+	if (!stream || fstat(STDERR_FILENO, &st) < 0) {
 		return false;
 	}
-	return fstat(STDERR_FILENO, &st) == 0 && (uintmax_t)st.st_dev == device &&
-	       (uintmax_t)st.st_ino == inode;
+	(void)snprintf(
+		expected, sizeof(expected), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	return strcmp(stream, expected) == 0;
 }
 
 void log_open(enum log_level level)

@@ -20,7 +20,9 @@
 #define RETRY_TLS_MAX_NS    (120 * NS_PER_S)
 #define RETRY_LOGIN_MIN_NS  (30 * NS_PER_S)
 #define RETRY_LOGIN_MAX_NS  (600 * NS_PER_S)
-#define STABLE_NS           (30 * NS_PER_S)
+/* Halving the largest message allowed down to one reading takes less. */
+#define HUNT_KILLS 24u
+#define STABLE_NS  (30 * NS_PER_S)
 /* A fleet that comes back together spreads its replay over this, or a quarter of the outage. */
 #define REPLAY_SPREAD_NS     (30 * NS_PER_S)
 #define STOP_GRACE_NS        (1500 * NS_PER_MS)
@@ -105,7 +107,14 @@ static int64_t choose_delay(struct publisher *p, enum mqtt_failure_kind kind)
 	case MQTT_FAILURE_KEEPALIVE:
 		break;
 	}
-	p->retry_delay_ns = CLAMP(2 * p->retry_delay_ns, least, most);
+	if (kind == MQTT_FAILURE_CLOSED && p->suspicion.kills > 0 &&
+		p->suspicion.kills < HUNT_KILLS) {
+		/* each try is on a smaller message: the hunt for the one that is too large is no
+		 * outage */
+		p->retry_delay_ns = least;
+	} else {
+		p->retry_delay_ns = CLAMP(2 * p->retry_delay_ns, least, most);
+	}
 	return p->retry_delay_ns / 2 + random_below(p->retry_delay_ns / 2);
 }
 

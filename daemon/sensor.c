@@ -77,8 +77,9 @@ enum sensor_verdict sensor_judge(
 		return SENSOR_NOT_FINITE;
 	}
 	if (value < config->min || value > config->max) {
-		(void)snprintf(reason, sizeof(reason), "%.10g is outside %g to %g", value,
-			config->min, config->max);
+		(void)snprintf(reason, sizeof(reason), "%.10g is %s %.10g", value,
+			value < config->min ? "below the minimum of" : "above the maximum of",
+			value < config->min ? config->min : config->max);
 		sensor_failed(s, reason);
 		return SENSOR_OUT_OF_RANGE;
 	}

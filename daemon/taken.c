@@ -18,6 +18,7 @@ uint32_t taken_add(struct taken *t, const struct journal_block *block)
 		.id = block->id,
 		.n = block->n,
 		.n_left = block->n - block->n_acked,
+		.told = block->n_acked,
 		.acked = xcalloc(size, 1),
 	};
 	if (block->acked) {
@@ -41,7 +42,6 @@ void taken_ack(struct taken *t, uint32_t block, uint32_t position)
 	}
 	b->acked[position / 8] |= bit;
 	b->n_left--;
-	b->dirty = true;
 	if (t->unflushed++ == 0) {
 		t->unflushed_since_ns = now_monotonic_ns();
 	}
@@ -59,10 +59,12 @@ void taken_flush(struct taken *t, struct journal *journal, uint32_t device)
 	for (uint32_t i = 0; i < t->n; i++) {
 		struct taken_block *b = &t->blocks[i];
 
-		if (b->dirty) {
-			acks[n++] = (struct journal_ack){
-				.id = b->id, .n = b->n, .acked = b->n_left > 0 ? b->acked : NULL};
-			b->dirty = false;
+		if (b->told < b->n - b->n_left) {
+			acks[n++] = (struct journal_ack){.id = b->id,
+				.n = b->n,
+				.told = b->told,
+				.acked = b->n_left > 0 ? b->acked : NULL};
+			b->told = b->n - b->n_left;
 		}
 	}
 	journal_ack(journal, device, acks, n);

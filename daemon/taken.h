@@ -17,7 +17,7 @@ struct taken_block {
 	int64_t id;
 	uint32_t n;
 	uint32_t n_left; /* not delivered yet */
-	bool dirty;      /* delivered more than the journal was told */
+	uint32_t told;   /* delivered readings that the journal knows of */
 	uint8_t *acked;  /* bitmap, as in struct journal_block */
 };
 

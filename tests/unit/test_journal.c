@@ -397,14 +397,14 @@ static void test_ack_ranges(void **state)
 	struct ack_set set = {0}, other = {0};
 
 	for (int64_t id = 1; id <= 5; id++) {
-		ack_set_add(&set, id, 8, NULL, ACK_DELIVERED);
+		ack_set_add(&set, id, 8, NULL, 8, ACK_DELIVERED);
 	}
-	ack_set_add(&set, 9, 8, bits, ACK_DELIVERED);
+	ack_set_add(&set, 9, 8, bits, bitmap_count(bits, 8), ACK_DELIVERED);
 	assert_int_equal(set.n, 2);
 	assert_int_equal(set.counted, 41);
 	/* a second word on the same blocks takes nothing away */
-	ack_set_add(&other, 5, 8, NULL, ACK_DELIVERED);
-	ack_set_add(&other, 6, 8, NULL, ACK_DELIVERED);
+	ack_set_add(&other, 5, 8, NULL, 8, ACK_DELIVERED);
+	ack_set_add(&other, 6, 8, NULL, 8, ACK_DELIVERED);
 	ack_set_merge(&set, &other);
 	for (int64_t id = 1; id <= 6; id++) {
 		assert_non_null(ack_set_find(&set, id));
@@ -413,7 +413,7 @@ static void test_ack_ranges(void **state)
 	assert_null(ack_set_find(&set, 7));
 	assert_int_equal(other.n, 0);
 	/* a damaged block keeps its cause beside delivered ones */
-	ack_set_add(&set, 7, 8, NULL, JOURNAL_LOSS_DAMAGED);
+	ack_set_add(&set, 7, 8, NULL, 8, JOURNAL_LOSS_DAMAGED);
 	assert_int_equal(ack_set_find(&set, 7)->cause, JOURNAL_LOSS_DAMAGED);
 	assert_int_equal(ack_set_find(&set, 6)->cause, ACK_DELIVERED);
 	ack_set_split(&set, 7, &other);

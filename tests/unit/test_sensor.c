@@ -71,7 +71,7 @@ static void test_limits(void **state)
 	config.max = 125;
 	assert_int_equal(sensor_judge(&s, 125, READING_GOOD, 1, &value), SENSOR_REPORT);
 	assert_int_equal(sensor_judge(&s, 125.5, READING_GOOD, 1, &value), SENSOR_OUT_OF_RANGE);
-	assert_string_equal(s.error, "125.5 is outside -40 to 125");
+	assert_string_equal(s.error, "125.5 is above the maximum of 125");
 	assert_int_equal(sensor_judge(&s, -40, READING_GOOD, 1, &value), SENSOR_REPORT);
 	assert_true(s.good);
 	sensor_clear(&s);
