@@ -141,6 +141,13 @@ struct gateway *gateway_start(struct config *config)
 	g->config = config_ref(config);
 	g->started_ns = now_monotonic_ns();
 	g->journal = journal_open(&options);
+	if (!g->journal) {
+		log_error(
+			"%s is in use: another sensocan-gateway is running with it", options.path);
+		config_unref(g->config);
+		free(g);
+		return NULL;
+	}
 	g->clock = clock_new(config->clock_trust, journal_newest_us(g->journal));
 	g->buses = xcalloc(config->n_buses, sizeof(struct bus *));
 	g->publishers = xcalloc(config->n_devices, sizeof(struct publisher *));

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "journal_lock.h"
 #include "journal_state.h"
 
 /* Pending readings that are committed without waiting for anything. */
@@ -54,8 +55,14 @@ static void init_lock(struct journal *j)
 
 struct journal *journal_open(const struct journal_options *options)
 {
-	struct journal *j = xcalloc(1, sizeof(*j));
+	struct journal *j;
+	int lock_fd;
 
+	if (journal_lock(options->path, &lock_fd) < 0) {
+		return NULL;
+	}
+	j = xcalloc(1, sizeof(*j));
+	j->lock_fd = lock_fd;
 	j->path = xstrdup(options->path);
 	j->boot_id = xstrdup(options->boot_id ? options->boot_id : clock_boot_id());
 	j->options = *options;
@@ -104,6 +111,8 @@ void journal_stop(struct journal *j)
 	(void)pthread_mutex_unlock(&j->read_lock);
 	/* the last connection copies the WAL into the file and removes it */
 	journal_db_close(steal_ptr(j->writer));
+	closep(&j->lock_fd);
+	j->lock_fd = -1;
 }
 
 void journal_free(struct journal *j)

@@ -76,8 +76,8 @@ struct journal;
 /*
  * Opens or makes the journal. A damaged or foreign file is set aside as
  * PATH.damaged-20261122T193000Z (with its WAL), and what is readable in it is copied into the new
- * one. Never fails: if the disk cannot be used at all it starts in memory and keeps trying. Strings
- * of `options` are copied. Main thread.
+ * one. If the disk cannot be used at all it starts in memory and keeps trying. NULL only if another
+ * process has this journal open. Strings of `options` are copied. Main thread.
  */
 struct journal *journal_open(const struct journal_options *options);
 /*

@@ -95,6 +95,7 @@ struct journal_budget {
 struct journal {
 	char *path;
 	char *boot_id;
+	int lock_fd; /* -1: no lock could be had */
 	struct heartbeat heartbeat;
 	pthread_t thread;
 	bool started; /* main thread */
