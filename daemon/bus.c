@@ -175,6 +175,18 @@ static bool wait_until(struct bus *b, int fd, int64_t until_ns)
 	return fd >= 0 && fds[1].revents != 0;
 }
 
+/* The link alone is not worth a line: an address may take connections and drop them for ever. */
+static void announce_up(struct bus *b)
+{
+	struct log_subject subject = {.message_id = LOG_ID_BUS_UP, .bus = b->abi.name};
+
+	if (!b->is_announced) {
+		b->is_announced = true;
+		b->down_reason[0] = '\0';
+		log_message(LOG_LEVEL_NOTICE, &subject, "up, %u sensors", b->abi.n_sensors);
+	}
+}
+
 /* After each driver call: what it reported goes on, what changed is logged, the round is judged. */
 static void finish_callback(struct bus *b)
 {
@@ -194,6 +206,7 @@ static void finish_callback(struct bus *b)
 		return;
 	}
 	if (b->round_good) {
+		announce_up(b);
 		b->dead_rounds = 0;
 		b->dead_rounds_limit = DEAD_ROUNDS_MIN;
 		b->reopen_delay_ns = 0;
@@ -316,7 +329,7 @@ static int serve(struct bus *b)
 		if (b->dead_rounds >= b->dead_rounds_limit) {
 			b->dead_rounds = 0;
 			b->dead_rounds_limit = MIN(2 * b->dead_rounds_limit, DEAD_ROUNDS_MAX);
-			return -ETIMEDOUT;
+			return 1;
 		}
 		/* with work left over only look at the descriptor, else wait for it or the next
 		 * turn */
@@ -386,27 +399,18 @@ static void stay_down(struct bus *b, int error)
 {
 	struct log_subject subject = {.message_id = LOG_ID_BUS_DOWN, .bus = b->abi.name};
 	const char *reason = describe_error(error);
-	bool is_news = b->status.state != BUS_DOWN || strcmp(b->status.error, reason) != 0;
+	bool is_news = strcmp(b->down_reason, reason) != 0;
 	int64_t delay = next_delay(b);
 	char wait[FORMAT_MAX];
 
+	b->is_announced = false;
 	if (is_news) {
+		(void)snprintf(b->down_reason, sizeof(b->down_reason), "%s", reason);
 		log_message(LOG_LEVEL_WARNING, &subject, "down: %s; next try in %s", reason,
 			format_duration(wait, delay));
 	}
 	mark_down(b, reason);
 	(void)wait_until(b, -1, now_monotonic_ns() + delay);
-}
-
-static void announce_up(struct bus *b)
-{
-	struct log_subject subject = {.message_id = LOG_ID_BUS_UP, .bus = b->abi.name};
-
-	/* a bus that is only reopened because its slaves are silent has nothing to announce */
-	if (b->status.state != BUS_UP) {
-		log_message(LOG_LEVEL_NOTICE, &subject, "up, %u sensors", b->abi.n_sensors);
-	}
-	set_state(b, BUS_UP, "");
 }
 
 static int64_t first_turn_ns(const struct bus *b)
@@ -449,7 +453,7 @@ static void run(void *arg)
 			stay_down(b, r);
 			continue;
 		}
-		announce_up(b);
+		set_state(b, BUS_UP, "");
 		if (!is_first) {
 			/* turns that passed while it was down are not missed turns: it was down */
 			(void)schedule_advance(b->schedule, now_monotonic_ns());
@@ -458,7 +462,7 @@ static void run(void *arg)
 		is_first = false;
 		r = serve(b);
 		close_driver(b);
-		if (r == -ETIMEDOUT) {
+		if (r > 0) {
 			continue; /* half-open TCP, a hung adapter: opening again is the cure, or
 				     the test */
 		}

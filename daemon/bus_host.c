@@ -9,6 +9,9 @@
 /* A sensor that comes and goes is not worth more than a line a minute. */
 #define HEALTH_LOG_INTERVAL_NS (60 * NS_PER_S)
 
+/* No driver holds a value back for longer. */
+#define OLDEST_US (60 * US_PER_S)
+
 static struct bus *bus_of(const struct scg_bus *abi)
 {
 	return container_of(abi, struct bus, abi);
@@ -111,8 +114,11 @@ static int64_t boottime_of(struct bus *b, int64_t time_ns)
 		return now_boottime_ns() / NS_PER_US;
 	}
 	boottime_us = time_ns / NS_PER_US - b->clock_offset_us;
-	/* a driver with a clock of its own may be wrong, but not by the future */
-	return MIN(boottime_us, b->now_us + US_PER_S);
+	/* stamped before the wall clock was set, or by a clock of the driver's own that is wrong */
+	if (boottime_us > b->now_us + US_PER_S || boottime_us < b->now_us - OLDEST_US) {
+		boottime_us = b->now_us;
+	}
+	return boottime_us;
 }
 
 static void host_report(struct scg_bus *abi, struct scg_sensor *abi_sensor, int64_t time_ns,
@@ -127,6 +133,7 @@ static void host_report(struct scg_bus *abi, struct scg_sensor *abi_sensor, int6
 	double value = 0;
 	bool was_bad;
 
+	heartbeat_busy(&b->heartbeat);
 	sample_time(b);
 	boottime_us = boottime_of(b, time_ns);
 	schedule_done(b->schedule, sensor->index);
@@ -152,7 +159,6 @@ static void host_report(struct scg_bus *abi, struct scg_sensor *abi_sensor, int6
 		return;
 	}
 	if (b->n_batch == BATCH_MAX) {
-		heartbeat_busy(&b->heartbeat);
 		bus_flush_batch(b, false);
 	}
 	b->batch[b->n_batch++] = (struct reading){
@@ -210,6 +216,7 @@ _printf_(3, 4) static void host_log(
 	struct log_subject subject = {.bus = abi->name};
 	va_list args;
 
+	heartbeat_busy(&bus_of(abi)->heartbeat);
 	va_start(args, format);
 	log_messagev((enum log_level)CLAMP(level, SCG_LOG_WARNING, SCG_LOG_DEBUG), &subject, format,
 		args);

@@ -55,7 +55,9 @@ struct bus {
 	uint32_t idle_calls;
 	int64_t reopen_delay_ns;
 	int64_t missed_logged_ns;
-	int64_t opened_us; /* boot-clock time of the last open() */
+	bool is_announced;     /* the log says that it is up */
+	char down_reason[160]; /* what the log last said of it being down */
+	int64_t opened_us;     /* boot-clock time of the last open() */
 	int64_t now_us,
 		clock_offset_us; /* boot clock and wall clock minus it, as of this callback */
 	bool clock_ok;           /* of this callback */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <sys/timex.h>
 #include <unistd.h>
@@ -14,21 +15,21 @@
 
 /* While waiting for the clock, looking once a second is prompt and costs next to nothing. */
 #define LOOK_AGAIN_MS 1000
-/* Two updates are less than a minute apart, and slewing moves the clock by 0.5 ms a second: more is
-   a step that nobody has judged yet. */
-#define UNJUDGED_STEP_US US_PER_S
+/* Slewing moves both clocks alike, so their distance changes by steps alone; and by the noise of
+ * reading it. */
+#define UNJUDGED_STEP_US (100 * US_PER_MS)
 /* systemd-timesyncd touches this file at each synchronisation (systemd-timesyncd(8)). */
 #define TIMESYNCD_MARK "/run/systemd/timesync/synchronized"
 
 struct clock_state {
 	_Atomic bool right;
-	_Atomic int rule; /* enum clock_trust, never AUTO */
-	enum clock_trust trust;
-	int64_t not_before_us;
+	_Atomic int rule;          /* enum clock_trust, never AUTO */
 	_Atomic int64_t offset_us; /* as of the last update */
-	int64_t stepped_at_us; /* wall time of a step that the kernel has not confirmed yet; 0: none
-				*/
+	enum clock_trust trust;
 	bool rule_changed;
+	int64_t not_before_us;
+	int64_t void_mark_ns; /* timesyncd's mark from before the last step: says nothing any more
+			       */
 	int fd;
 };
 
@@ -121,22 +122,15 @@ static bool kernel_is_synchronised(void)
 	return adjtimex(&timex) >= 0 && (timex.status & STA_UNSYNC) == 0;
 }
 
-/* timesyncd's mark counts if it is newer than the last step: its file time is wall time. */
-static bool timesyncd_has_synchronised(int64_t since_us)
+/* When timesyncd last left its mark, in whatever time it thought it was; 0: never in this boot. */
+static int64_t timesyncd_mark_ns(void)
 {
-	struct timespec now;
-	int64_t age_us;
+	struct stat st;
 
-	if (access(TIMESYNCD_MARK, F_OK) != 0) {
-		return false;
+	if (stat(TIMESYNCD_MARK, &st) < 0) {
+		return 0;
 	}
-	if (since_us == 0) {
-		return true;
-	}
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	age_us = (int64_t)now.tv_sec * US_PER_S + now.tv_nsec / NS_PER_US - since_us;
-	/* after a step timesyncd asks its server again within seconds; give it a minute */
-	return age_us > 60 * US_PER_S || age_us < -60 * US_PER_S;
+	return (int64_t)st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec;
 }
 
 static bool is_plausible(const struct clock_state *c)
@@ -171,7 +165,7 @@ static bool judge(struct clock_state *c)
 	case CLOCK_TRUST_AUTO:
 		break;
 	}
-	return kernel_is_synchronised() || timesyncd_has_synchronised(c->stepped_at_us);
+	return kernel_is_synchronised() || timesyncd_mark_ns() != c->void_mark_ns;
 }
 
 /* Far in the future: it never expires, but is cancelled when the wall clock is set
@@ -253,15 +247,12 @@ enum clock_change clock_update(struct clock_state *c, int64_t *ret_step_us)
 		*ret_step_us = stepped ? step : 0;
 	}
 	if (stepped) {
-		c->stepped_at_us = now_realtime_ns() / NS_PER_US;
+		c->void_mark_ns = timesyncd_mark_ns();
 	}
 	/* once right, right for this boot: the kernel's flag ages away when no server is in reach
 	 */
 	is_right = (was_right && !stepped && !c->rule_changed) || judge(c);
 	c->rule_changed = false;
-	if (is_right) {
-		c->stepped_at_us = 0;
-	}
 	atomic_store_explicit(&c->right, is_right, memory_order_release);
 	if (is_right != was_right) {
 		return is_right ? CLOCK_BECAME_RIGHT : CLOCK_BECAME_WRONG;

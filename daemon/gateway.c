@@ -9,8 +9,13 @@
 #include "log.h"
 #include "util.h"
 
-/* How long a reload waits for what it replaces; a driver call takes 5 s at the most. */
-#define RELOAD_PATIENCE_NS (8 * NS_PER_S)
+/*
+ * How long a reload waits for what it replaces. A driver call that takes longer ends beside the bus
+ * that takes its place. A publisher that takes longer is in a name lookup, and will not send any
+ * more.
+ */
+#define RELOAD_BUSES_NS      NS_PER_S
+#define RELOAD_PUBLISHERS_NS (2 * NS_PER_S)
 /* Of the time for a stop, the buses' share; the rest is for the last messages and the journal. */
 #define STOP_BUSES_SHARE      2
 #define STOP_PUBLISHERS_SHARE 4
@@ -29,7 +34,11 @@ struct gateway {
 	int64_t started_ns;
 	int64_t anchored_ns;
 	uint64_t ended_read, ended_delivered;
-	bool left_behind; /* a thread did not end: its object may not be freed */
+	/* asked to end, and not there yet: a driver call or a name lookup takes its time */
+	struct bus **ending_buses;
+	uint32_t n_ending_buses;
+	struct publisher **ending_publishers;
+	uint32_t n_ending_publishers;
 };
 
 static void on_journal_event(void *ctx, enum journal_event event, const char *text)
@@ -95,6 +104,8 @@ static int start_bus(struct gateway *g, struct config *config, uint32_t index)
 	int r = bus_start(b);
 
 	if (r < 0) {
+		log_error("bus %s cannot be started: %s", config->buses[index]->name,
+			strerrordesc_np(-r));
 		bus_free(b);
 		return r;
 	}
@@ -110,6 +121,7 @@ static int start_publisher(struct gateway *g, struct config *config, uint32_t in
 	int r = publisher_start(p);
 
 	if (r < 0) {
+		log_error("device %s cannot be connected: %s", device->name, strerrordesc_np(-r));
 		publisher_free(p);
 		return r;
 	}
@@ -170,65 +182,89 @@ struct gateway *gateway_start(struct config *config)
 
 /* --- ending parts --- */
 
-static void end_bus(struct gateway *g, struct bus *b, int64_t deadline_ns)
+/* Collects those of a list that have ended by the deadline; keeps the others in it. */
+static void reap_buses(struct gateway *g, int64_t deadline_ns)
 {
-	struct bus_status status;
+	uint32_t kept = 0;
 
-	bus_get_status(b, &status);
-	g->ended_read += status.readings;
-	if (bus_join(b, deadline_ns) == 0) {
+	for (uint32_t i = 0; i < g->n_ending_buses; i++) {
+		struct bus *b = g->ending_buses[i];
+		struct bus_status status;
+
+		if (bus_join(b, deadline_ns) < 0) {
+			g->ending_buses[kept++] = b;
+			continue;
+		}
+		bus_get_status(b, &status);
+		g->ended_read += status.readings;
 		bus_free(b);
-		return;
 	}
-	g->left_behind = true;
-	log_warning("bus %s: its driver does not return; left behind", bus_get_config(b)->name);
+	g->n_ending_buses = kept;
 }
 
-static void end_publisher(struct gateway *g, struct publisher *p, int64_t deadline_ns)
+static void reap_publishers(struct gateway *g, int64_t deadline_ns)
 {
-	struct publisher_status status;
-	int r = publisher_join(p, deadline_ns);
+	uint32_t kept = 0;
 
-	publisher_get_status(p, &status);
-	g->ended_delivered += status.delivered;
-	if (r == 0) {
+	for (uint32_t i = 0; i < g->n_ending_publishers; i++) {
+		struct publisher *p = g->ending_publishers[i];
+		struct publisher_status status;
+
+		if (publisher_join(p, deadline_ns) < 0) {
+			g->ending_publishers[kept++] = p;
+			continue;
+		}
+		publisher_get_status(p, &status);
+		g->ended_delivered += status.delivered;
 		publisher_free(p);
-		return;
 	}
-	g->left_behind = true;
-	log_warning("device %s: its connection does not return from a name lookup; left behind",
-		publisher_get_config(p)->name);
+	g->n_ending_publishers = kept;
+}
+
+static void end_bus(struct gateway *g, struct bus *b)
+{
+	bus_request_stop(b);
+	g->ending_buses = xreallocarray(
+		g->ending_buses, g->n_ending_buses + 1, sizeof(struct bus *));
+	g->ending_buses[g->n_ending_buses++] = b;
+}
+
+static void end_publisher(struct gateway *g, struct publisher *p)
+{
+	publisher_request_stop(p);
+	g->ending_publishers = xreallocarray(
+		g->ending_publishers, g->n_ending_publishers + 1, sizeof(struct publisher *));
+	g->ending_publishers[g->n_ending_publishers++] = p;
 }
 
 bool gateway_stop(struct gateway *g, int64_t deadline_ns)
 {
 	int64_t now = now_monotonic_ns();
 	int64_t share = MAX(deadline_ns - now, 0) / STOP_SHARES;
-	bool all_ended;
 
 	for (uint32_t i = 0; i < g->n_buses; i++) {
-		bus_request_stop(g->buses[i]);
+		end_bus(g, g->buses[i]);
 	}
-	for (uint32_t i = 0; i < g->n_buses; i++) {
-		end_bus(g, g->buses[i], now + STOP_BUSES_SHARE * share);
-	}
+	reap_buses(g, now + STOP_BUSES_SHARE * share);
 	for (uint32_t i = 0; i < g->n_publishers; i++) {
-		publisher_request_stop(g->publishers[i]);
+		end_publisher(g, g->publishers[i]);
 	}
-	for (uint32_t i = 0; i < g->n_publishers; i++) {
-		end_publisher(g, g->publishers[i], now + STOP_PUBLISHERS_SHARE * share);
-	}
+	reap_publishers(g, now + STOP_PUBLISHERS_SHARE * share);
 	journal_stop(g->journal);
-	all_ended = !g->left_behind;
-	if (all_ended) {
-		journal_free(g->journal);
-		clock_free(g->clock);
-		config_unref(g->config);
-		free(g->buses);
-		free(g->publishers);
-		free(g);
+	if (g->n_ending_buses > 0 || g->n_ending_publishers > 0) {
+		log_notice("%u driver calls and %u name lookups are left behind unfinished",
+			g->n_ending_buses, g->n_ending_publishers);
+		return false;
 	}
-	return all_ended;
+	journal_free(g->journal);
+	clock_free(g->clock);
+	config_unref(g->config);
+	free(g->buses);
+	free(g->publishers);
+	free(g->ending_buses);
+	free(g->ending_publishers);
+	free(g);
+	return true;
 }
 
 /* --- reload --- */
@@ -257,7 +293,7 @@ static const struct device_config *same_device(
 }
 
 /* Stops the buses that the new configuration has not, or has otherwise; starts what is missing. */
-static uint32_t reload_buses(struct gateway *g, struct config *config, int64_t deadline_ns)
+static uint32_t reload_buses(struct gateway *g, struct config *config)
 {
 	_cleanup_(freep) struct bus **old = g->buses;
 	_cleanup_(freep) bool *is_kept = xcalloc(config->n_buses, sizeof(*is_kept));
@@ -266,20 +302,16 @@ static uint32_t reload_buses(struct gateway *g, struct config *config, int64_t d
 	g->buses = xcalloc(config->n_buses, sizeof(struct bus *));
 	g->n_buses = 0;
 	for (uint32_t i = 0; i < n_old; i++) {
-		if (!same_bus(config, bus_get_config(old[i]))) {
-			bus_request_stop(old[i]);
-		}
-	}
-	for (uint32_t i = 0; i < n_old; i++) {
 		const struct bus_config *same = same_bus(config, bus_get_config(old[i]));
 
 		if (same) {
 			is_kept[same->index] = true;
 			g->buses[g->n_buses++] = old[i];
 		} else {
-			end_bus(g, old[i], deadline_ns);
+			end_bus(g, old[i]);
 		}
 	}
+	reap_buses(g, now_monotonic_ns() + RELOAD_BUSES_NS);
 	for (uint32_t i = 0; i < config->n_buses; i++) {
 		if (!is_kept[i] && start_bus(g, config, i) == 0) {
 			started++;
@@ -288,7 +320,7 @@ static uint32_t reload_buses(struct gateway *g, struct config *config, int64_t d
 	return started;
 }
 
-static uint32_t reload_publishers(struct gateway *g, struct config *config, int64_t deadline_ns)
+static uint32_t reload_publishers(struct gateway *g, struct config *config)
 {
 	_cleanup_(freep) struct publisher **old = g->publishers;
 	_cleanup_(freep) bool *is_kept = xcalloc(config->n_devices, sizeof(*is_kept));
@@ -298,11 +330,6 @@ static uint32_t reload_publishers(struct gateway *g, struct config *config, int6
 	g->publishers = xcalloc(config->n_devices, sizeof(struct publisher *));
 	g->n_publishers = 0;
 	for (uint32_t i = 0; i < n_old; i++) {
-		if (!same_platform || !same_device(config, publisher_get_config(old[i]))) {
-			publisher_request_stop(old[i]);
-		}
-	}
-	for (uint32_t i = 0; i < n_old; i++) {
 		const struct device_config *same =
 			same_platform ? same_device(config, publisher_get_config(old[i])) : NULL;
 
@@ -310,9 +337,10 @@ static uint32_t reload_publishers(struct gateway *g, struct config *config, int6
 			is_kept[same->index] = true;
 			g->publishers[g->n_publishers++] = old[i];
 		} else {
-			end_publisher(g, old[i], deadline_ns);
+			end_publisher(g, old[i]);
 		}
 	}
+	reap_publishers(g, now_monotonic_ns() + RELOAD_PUBLISHERS_NS);
 	for (uint32_t i = 0; i < config->n_devices; i++) {
 		if (!is_kept[i] && start_publisher(g, config, i) == 0) {
 			started++;
@@ -325,7 +353,6 @@ int gateway_reload(struct gateway *g, struct config *config, char **ret_error)
 {
 	struct journal_options options = journal_options_of(config);
 	struct log_subject subject = {.message_id = LOG_ID_RELOADED};
-	int64_t deadline = now_monotonic_ns() + RELOAD_PATIENCE_NS;
 	uint32_t buses, publishers;
 
 	if (strcmp(config->journal.path, g->config->journal.path) != 0) {
@@ -337,8 +364,8 @@ int gateway_reload(struct gateway *g, struct config *config, char **ret_error)
 	}
 	journal_set_options(g->journal, &options);
 	number_sensors(g, config);
-	buses = reload_buses(g, config, deadline);
-	publishers = reload_publishers(g, config, deadline);
+	buses = reload_buses(g, config);
+	publishers = reload_publishers(g, config);
 	config_unref(g->config);
 	g->config = config_ref(config);
 	clock_set_trust(g->clock, config->clock_trust);
@@ -362,6 +389,12 @@ static void wake_publishers(struct gateway *g)
 	for (uint32_t i = 0; i < g->n_publishers; i++) {
 		publisher_wake(g->publishers[i]);
 	}
+}
+
+void gateway_reap(struct gateway *g)
+{
+	reap_buses(g, 0);
+	reap_publishers(g, 0);
 }
 
 void gateway_clock_changed(struct gateway *g)

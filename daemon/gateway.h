@@ -36,6 +36,9 @@ int gateway_reload(struct gateway *g, struct config *config, char **ret_error);
  */
 bool gateway_stop(struct gateway *g, int64_t deadline_ns);
 
+/* Now and then: frees what a reload has replaced and what took longer to end. */
+void gateway_reap(struct gateway *g);
+
 /* The clock: when clock_fd() is readable or clock_timeout_ms() has passed. */
 struct clock_state *gateway_clock(struct gateway *g);
 void gateway_clock_changed(struct gateway *g);

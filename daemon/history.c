@@ -290,7 +290,7 @@ static bool begin_window(struct history *h, int64_t boundary, int64_t now_ns)
 		group_by_sensor(h, ripe, now_ns);
 		h->after = h->blocks[ripe - 1]->id;
 	}
-	if (n == 0 || h->blocks[0]->id > boundary) {
+	if (r >= 0 && (n == 0 || h->blocks[0]->id > boundary)) {
 		h->after = MAX(h->after, MIN(boundary, newest));
 	}
 	h->is_idle = ripe == 0 && r >= 0 && h->next_look_ns == 0;
@@ -411,12 +411,11 @@ static void postpone(struct history *h, uint32_t sensor)
 	h->n_ranges = kept;
 }
 
-uint32_t history_done(
-	struct history *h, uint32_t message, enum history_outcome outcome, uint32_t *ret_set_aside)
+uint32_t history_done(struct history *h, uint32_t message, enum history_outcome outcome)
 {
 	struct message *m = &h->messages[message];
 	struct range range = m->range;
-	uint32_t n = range.end - range.first, set_aside = 0;
+	uint32_t n = range.end - range.first;
 
 	if (m->done) {
 		return 0;
@@ -426,6 +425,7 @@ uint32_t history_done(
 	switch (outcome) {
 	case HISTORY_DELIVERED:
 		sensor_map_at(h->map, range.sensor)->refused_delay_ns = 0;
+		sensor_map_at(h->map, range.sensor)->delivered_ns = now_monotonic_ns();
 		ack_range(h, &range);
 		break;
 	case HISTORY_AGAIN:
@@ -441,18 +441,19 @@ uint32_t history_done(
 		} else {
 			ack_range(h, &range);
 			journal_count_loss(h->journal, h->journal_device, JOURNAL_LOSS_REFUSED, 1);
-			set_aside = 1;
 		}
 		break;
-	}
-	if (ret_set_aside) {
-		*ret_set_aside = set_aside;
 	}
 	if (h->n_ranges == 0 && h->n_done == h->n_messages) {
 		end_window(h);
 		h->next_look_ns = 0;
 	}
 	return n;
+}
+
+int64_t history_delivered_ns(const struct history *h, uint32_t message)
+{
+	return sensor_map_at(h->map, h->messages[message].range.sensor)->delivered_ns;
 }
 
 uint32_t history_message_readings(const struct history *h, uint32_t message)

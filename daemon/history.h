@@ -45,16 +45,14 @@ enum history_outcome {
 	HISTORY_DELIVERED,
 	HISTORY_AGAIN,     /* not taken now, through no fault of the message: send it again */
 	HISTORY_REFUSED,   /* keep; leave this sensor alone for a growing while */
-	HISTORY_TOO_LARGE, /* send again in two halves; a single reading is refused for good */
+	HISTORY_TOO_LARGE, /* send again in two halves; a single reading is lost, and counted */
 };
-/*
- * What became of the message. *ret_set_aside, if not NULL, becomes the number of readings that were
- * given up and counted as lost (0 or 1). Returns how many readings it carried.
- */
-uint32_t history_done(
-	struct history *h, uint32_t message, enum history_outcome outcome, uint32_t *ret_set_aside);
+/* What became of the message. Returns how many readings it carried. */
+uint32_t history_done(struct history *h, uint32_t message, enum history_outcome outcome);
 /* The sensor of a message that is not done, for the log. */
 const char *history_sensor_name(const struct history *h, uint32_t message);
+/* Monotonic time at which a message of the same sensor was last delivered; 0: never. */
+int64_t history_delivered_ns(const struct history *h, uint32_t message);
 uint32_t history_message_readings(const struct history *h, uint32_t message);
 void history_flush(struct history *h);
 /* The same if it is worth it by now. */

@@ -81,8 +81,9 @@ struct journal;
  */
 struct journal *journal_open(const struct journal_options *options);
 /*
- * Numbers for a device and its sensors, the same ones for ever. A sensor is known by uuid, else by
- * slug; a slug or uuid that was added or changed later updates it. Main thread.
+ * Numbers for a device and its sensors, the same ones for ever. A sensor is its uuid,
+ * or its slug as long as it has no uuid; a uuid given to it later, and a slug that was added,
+ * changed or taken away, update it. Main thread.
  */
 uint32_t journal_device(struct journal *j, const char *device_uuid);
 uint32_t journal_sensor(struct journal *j, uint32_t device, const char *slug, const char *uuid);

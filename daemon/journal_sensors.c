@@ -36,7 +36,9 @@ static uint32_t lookup(const struct sensor_table *t, uint32_t device, enum key k
 		const struct sensor_entry *e = &t->entries[t->index[i] - 1];
 		const char *candidate = key_of(e, key);
 
-		if (e->device == device && candidate && strcmp(candidate, s) == 0) {
+		/* a slug is the identity only of a sensor that has nothing better */
+		if (e->device == device && candidate && strcmp(candidate, s) == 0 &&
+			(key == KEY_UUID || !e->uuid)) {
 			found = t->index[i]; /* the one that got this name last */
 		}
 	}
@@ -112,16 +114,16 @@ bool sensor_table_update(
 	struct sensor_table *t, uint32_t number, const char *slug, const char *uuid)
 {
 	struct sensor_entry *e = &t->entries[number - 1];
-	bool new_slug = slug && (!e->slug || strcmp(e->slug, slug) != 0);
-	bool new_uuid = uuid && (!e->uuid || strcmp(e->uuid, uuid) != 0);
+	bool new_slug = slug ? !e->slug || strcmp(e->slug, slug) != 0 : e->slug != NULL;
+	bool new_uuid = uuid ? !e->uuid || strcmp(e->uuid, uuid) != 0 : e->uuid != NULL;
 
 	grow_index(t);
 	if (new_slug) {
-		e->slug = keep(t, slug);
+		e->slug = slug ? keep(t, slug) : NULL;
 		put(t, number, KEY_SLUG);
 	}
 	if (new_uuid) {
-		e->uuid = keep(t, uuid);
+		e->uuid = uuid ? keep(t, uuid) : NULL;
 		put(t, number, KEY_UUID);
 	}
 	e->dirty |= new_slug || new_uuid;

@@ -32,12 +32,12 @@ struct sensor_table {
 	struct sensor_text *texts;
 };
 
-/* By uuid, else by slug; either may be NULL. 0: not there. */
+/* By uuid, else by slug among those that have no uuid; either may be NULL. 0: not there. */
 uint32_t sensor_table_find(
 	const struct sensor_table *t, uint32_t device, const char *slug, const char *uuid);
 uint32_t sensor_table_add(
 	struct sensor_table *t, uint32_t device, const char *slug, const char *uuid);
-/* NULL leaves what is there. True if that changed anything. */
+/* Gives it these names and no others. True if that changed anything. */
 bool sensor_table_update(
 	struct sensor_table *t, uint32_t number, const char *slug, const char *uuid);
 /* Takes numbers up to this one, so that they are not given to new sensors. */

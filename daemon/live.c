@@ -13,8 +13,10 @@
 #define ROUND_BLOCKS          256u
 /* Batches keep their rate on average, but one that is early by less than this share need not wait.
  */
-#define EARLY_SHARE 10
-#define NO_ENTRY    UINT32_MAX
+#define EARLY_SHARE   10
+#define LOOK_AGAIN_NS NS_PER_S
+#define FUTURE_US     (2 * US_PER_S)
+#define NO_ENTRY      UINT32_MAX
 
 /* A reading to be sent. */
 struct entry {
@@ -42,7 +44,9 @@ struct live {
 	int64_t after;         /* blocks up to here have been looked at */
 	int64_t next_batch_ns; /* not before */
 	int64_t paused_until_ns;
-	double battery; /* NAN: not known yet */
+	int64_t look_again_ns; /* the journal could not be read: not before */
+	int64_t looked_us;     /* boot-clock time of the last look */
+	double battery;        /* NAN: not known yet */
 	bool is_started;
 
 	/* the round */
@@ -97,13 +101,24 @@ void live_free(struct live *l)
 	free(l);
 }
 
+/* Leaves everything that is too old to history, without reading it. */
+static void skip_old(struct live *l)
+{
+	int64_t now_us = now_boottime_ns() / NS_PER_US;
+	int64_t id = journal_find_newer(
+		l->journal, l->journal_device, now_us - l->platform->live_window_ns / NS_PER_US);
+
+	l->after = MAX(l->after, id);
+	l->looked_us = now_us;
+}
+
 void live_start(struct live *l)
 {
-	int64_t oldest_us = (now_boottime_ns() - l->platform->live_window_ns) / NS_PER_US;
-
 	end_round(l);
 	if (l->platform->live != LIVE_OFF) {
-		l->after = journal_find_newer(l->journal, l->journal_device, oldest_us);
+		/* what a connection before this one has looked at is history, whatever became of it
+		 */
+		skip_old(l);
 	}
 	l->is_started = true;
 }
@@ -116,7 +131,9 @@ void live_stop(struct live *l)
 
 static bool is_fresh(const struct live *l, int64_t boottime_us, int64_t now_us)
 {
-	return now_us - boottime_us <= l->platform->live_window_ns / NS_PER_US;
+	/* what seems to come from the future is of a boot that we mistake for this one */
+	return boottime_us <= now_us + FUTURE_US &&
+	       now_us - boottime_us <= l->platform->live_window_ns / NS_PER_US;
 }
 
 static void add_entry(struct live *l, uint32_t sensor, uint32_t block, uint32_t position,
@@ -187,11 +204,17 @@ static void begin_round(struct live *l)
 	bool is_batch = l->platform->live == LIVE_BATCH;
 	struct journal_block *blocks[ROUND_BLOCKS];
 	int64_t now_us = now_boottime_ns() / NS_PER_US;
+	int64_t newest;
 	int n;
 
 	end_round(l);
+	if (now_us - l->looked_us > l->platform->live_window_ns / NS_PER_US) {
+		skip_old(l);
+	}
+	l->looked_us = now_us;
 	l->boundary = l->after;
 	do {
+		newest = journal_newest_id(l->journal, l->journal_device);
 		n = journal_take(l->journal, l->journal_device, l->after,
 			is_batch ? ROUND_READINGS_BATCH : ROUND_READINGS_SINGLE, blocks,
 			ROUND_BLOCKS);
@@ -200,7 +223,13 @@ static void begin_round(struct live *l)
 			add_block(l, blocks[i], now_us);
 			journal_block_free(blocks[i]);
 		}
-	} while (is_batch && n > 0 && l->after < journal_newest_id(l->journal, l->journal_device));
+		if (n == 0) {
+			l->after = MAX(
+				l->after, newest); /* delivered, dropped or damaged meanwhile */
+		} else if (n < 0) {
+			l->look_again_ns = now_monotonic_ns() + LOOK_AGAIN_NS;
+		}
+	} while (is_batch && n > 0 && l->after < newest);
 	if (is_batch && l->newest) {
 		memset(l->newest, 0xff, l->newest_capacity * sizeof(*l->newest));
 	}
@@ -213,18 +242,33 @@ static uint32_t add_message(struct live *l, uint32_t first, uint32_t end)
 	return l->n_messages++;
 }
 
+/* What grew old while it waited for its turn is history. */
+static void skip_stale(struct live *l, int64_t now_us)
+{
+	while (l->next_entry < l->n_entries &&
+		!is_fresh(l, l->entries[l->next_entry].boottime_us, now_us)) {
+		l->next_entry++;
+	}
+}
+
 static bool next_batch(struct live *l, size_t limit, struct text *payload, const char **ret_topic,
 	uint32_t *ret_message)
 {
 	size_t topic_size = strlen(l->batch_topic);
-	uint32_t first = l->next_entry;
+	int64_t now_us = now_boottime_ns() / NS_PER_US;
+	uint32_t first;
 
+	skip_stale(l, now_us);
+	first = l->next_entry;
 	limit -= MIN(limit, topic_size);
 	payload_batch_begin(payload);
 	while (l->next_entry < l->n_entries) {
 		const struct entry *entry = &l->entries[l->next_entry];
 		const struct known_sensor *sensor = sensor_map_at(l->map, entry->sensor);
 
+		if (!is_fresh(l, entry->boottime_us, now_us)) {
+			break; /* the platform would date it now */
+		}
 		if (!payload_batch_add(payload, limit, sensor->slug, sensor->uuid, entry->value)) {
 			break;
 		}
@@ -248,11 +292,7 @@ static bool next_single(
 	const struct known_sensor *sensor;
 	const struct entry *entry;
 
-	/* what grew old while it waited for its turn is history */
-	while (l->next_entry < l->n_entries &&
-		!is_fresh(l, l->entries[l->next_entry].boottime_us, now_us)) {
-		l->next_entry++;
-	}
+	skip_stale(l, now_us);
 	if (l->next_entry == l->n_entries) {
 		return false;
 	}
@@ -269,6 +309,11 @@ static bool next_single(
 	return true;
 }
 
+static int64_t earliest_batch_ns(const struct live *l)
+{
+	return l->next_batch_ns - l->platform->batch_interval_ns / EARLY_SHARE;
+}
+
 /* At most one batch an interval on average, without the wait for a few milliseconds of jitter. */
 static void account_batch(struct live *l, int64_t now_ns)
 {
@@ -277,32 +322,57 @@ static void account_batch(struct live *l, int64_t now_ns)
 	l->next_batch_ns = MAX(l->next_batch_ns, now_ns - interval / EARLY_SHARE) + interval;
 }
 
-bool live_next(struct live *l, int64_t now_ns, size_t limit, struct text *payload,
-	const char **ret_topic, uint32_t *ret_message)
+/* Nothing is in flight and nothing left to send: what the round took is history's now. */
+static void end_round_if_done(struct live *l)
+{
+	if (l->next_entry == l->n_entries && l->n_done == l->n_messages) {
+		end_round(l);
+	}
+}
+
+/* True if there is a round with something left to send, which may be a new one. */
+static bool have_round(struct live *l, int64_t now_ns)
 {
 	bool is_batch = l->platform->live == LIVE_BATCH;
 
-	if (!l->is_started || l->platform->live == LIVE_OFF || now_ns < l->paused_until_ns) {
+	if (l->next_entry < l->n_entries) {
+		return true;
+	}
+	if (live_is_busy(l) || now_ns < l->look_again_ns ||
+		(is_batch && now_ns < earliest_batch_ns(l))) {
 		return false;
 	}
-	if (l->next_entry == l->n_entries) {
-		if (live_is_busy(l) ||
-			(is_batch && now_ns < l->next_batch_ns - l->platform->batch_interval_ns /
-									 EARLY_SHARE)) {
-			return false;
-		}
-		begin_round(l);
-		if (l->n_entries == 0) {
-			end_round(l);
-			return false;
-		}
-		if (is_batch) {
-			account_batch(l, now_ns);
-		}
+	begin_round(l);
+	if (is_batch && l->n_entries > 0) {
+		account_batch(l, now_ns);
 	}
-	payload->size = 0;
-	return is_batch ? next_batch(l, limit, payload, ret_topic, ret_message)
-			: next_single(l, payload, ret_topic, ret_message);
+	return l->n_entries > 0;
+}
+
+bool live_next(struct live *l, int64_t now_ns, size_t limit, struct text *payload,
+	const char **ret_topic, uint32_t *ret_message)
+{
+	bool r = false;
+
+	if (!l->is_started || l->platform->live == LIVE_OFF) {
+		return false;
+	}
+	if (now_ns < l->paused_until_ns) {
+		if (!live_is_busy(l)) {
+			skip_old(l); /* so that history goes on */
+		}
+		return false;
+	}
+	if (have_round(l, now_ns)) {
+		payload->size = 0;
+		r = l->platform->live == LIVE_BATCH
+			    ? next_batch(l, limit, payload, ret_topic, ret_message)
+			    : next_single(l, payload, ret_topic, ret_message);
+	}
+	if (!r) {
+		end_round_if_done(l);
+	}
+	return r;
 }
 
 uint32_t live_message_readings(const struct live *l, uint32_t message)
@@ -323,17 +393,9 @@ uint32_t live_done(struct live *l, uint32_t message, bool delivered)
 	for (uint32_t i = m->first; delivered && i < m->end; i++) {
 		taken_ack(&l->taken, l->entries[i].block, l->entries[i].position);
 	}
-	if (l->n_done == l->n_messages && l->next_entry == l->n_entries) {
-		end_round(l);
-	} else {
-		taken_flush_some(&l->taken, l->journal, l->journal_device, now_monotonic_ns());
-	}
+	taken_flush_some(&l->taken, l->journal, l->journal_device, now_monotonic_ns());
+	end_round_if_done(l);
 	return n;
-}
-
-void live_flush(struct live *l)
-{
-	taken_flush(&l->taken, l->journal, l->journal_device);
 }
 
 int64_t live_boundary(const struct live *l)
@@ -351,14 +413,14 @@ bool live_is_busy(const struct live *l)
 
 int64_t live_due_ns(const struct live *l)
 {
-	int64_t due = l->paused_until_ns;
+	int64_t due = MAX(l->paused_until_ns, l->look_again_ns);
 
 	if (!l->is_started || l->platform->live == LIVE_OFF || live_is_busy(l) ||
 		journal_newest_id(l->journal, l->journal_device) <= l->after) {
 		return INT64_MAX;
 	}
 	if (l->platform->live == LIVE_BATCH) {
-		due = MAX(due, l->next_batch_ns - l->platform->batch_interval_ns / EARLY_SHARE);
+		due = MAX(due, earliest_batch_ns(l));
 	}
 	return due;
 }
@@ -366,4 +428,7 @@ int64_t live_due_ns(const struct live *l)
 void live_pause(struct live *l, int64_t until_ns)
 {
 	l->paused_until_ns = until_ns;
+	/* the rest of the round would be refused as well */
+	l->next_entry = l->n_entries;
+	end_round_if_done(l);
 }

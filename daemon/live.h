@@ -44,8 +44,6 @@ bool live_next(struct live *l, int64_t now_ns, size_t limit, struct text *payloa
 uint32_t live_done(struct live *l, uint32_t message, bool delivered);
 /* Readings in a message that is not done. */
 uint32_t live_message_readings(const struct live *l, uint32_t message);
-/* Tells the journal what was delivered. */
-void live_flush(struct live *l);
 
 /* Blocks up to and including this id are history's. */
 int64_t live_boundary(const struct live *l);

@@ -30,7 +30,7 @@
 
 /* systemd's patience is longer; a person's is not. */
 #define STOP_PATIENCE_NS (4500 * NS_PER_MS)
-/* STATUS= is refreshed this often, and at each event. */
+/* STATUS= is refreshed this often. */
 #define SUMMARY_INTERVAL_NS (30 * NS_PER_S)
 
 static const char help[] =
@@ -66,7 +66,7 @@ struct daemon_state {
 	struct control *control;
 	int signal_fd;
 	int64_t watchdog_ns; /* interval of feeding; 0: there is none */
-	int64_t fed_ns;
+	int64_t watch_ns;    /* when to look at the threads again, monotonic */
 	int64_t summary_ns;
 	bool stuck_logged;
 	bool must_stop;
@@ -91,9 +91,10 @@ static void feed_watchdog(struct daemon_state *d)
 	if (!stuck) {
 		d->stuck_logged = false;
 		(void)sd_notify(0, "WATCHDOG=1"); /* as above */
-		d->fed_ns = now_monotonic_ns();
+		d->watch_ns = now_monotonic_ns() + d->watchdog_ns;
 		return;
 	}
+	d->watch_ns = now_monotonic_ns() + NS_PER_S;
 	if (!d->stuck_logged) {
 		d->stuck_logged = true;
 		log_message(LOG_LEVEL_ERROR, &subject,
@@ -177,7 +178,7 @@ static void wait_and_serve(struct daemon_state *d)
 	}
 	timeout = sooner(timeout, until_ms(d->summary_ns + SUMMARY_INTERVAL_NS));
 	if (d->watchdog_ns > 0) {
-		timeout = sooner(timeout, until_ms(d->fed_ns + d->watchdog_ns));
+		timeout = sooner(timeout, until_ms(d->watch_ns));
 	}
 	if (poll(fds, 2 + n_control, timeout) < 0) {
 		return; /* EINTR; the signals that matter come by descriptor */
@@ -186,13 +187,14 @@ static void wait_and_serve(struct daemon_state *d)
 		take_signal(d);
 	}
 	gateway_clock_changed(d->gateway);
+	gateway_reap(d->gateway);
 	if (n_control > 0) {
 		control_process(d->control, fds + 2, n_control);
 	}
 	if (now_monotonic_ns() - d->summary_ns >= SUMMARY_INTERVAL_NS) {
 		tell_summary(d);
 	}
-	if (d->watchdog_ns > 0 && now_monotonic_ns() - d->fed_ns >= d->watchdog_ns) {
+	if (d->watchdog_ns > 0 && now_monotonic_ns() >= d->watch_ns) {
 		feed_watchdog(d);
 	}
 }
@@ -273,7 +275,8 @@ static int command_run(const struct command_options *options)
 	mqtt_library_init();
 	d.gateway = gateway_start(config);
 	if (!d.gateway) {
-		return EXIT_FAILED;
+		(void)fflush(NULL); /* nothing more can be done about it */
+		_exit(EXIT_FAILED); /* a thread may have been left behind */
 	}
 	open_control(&d);
 	if (sd_watchdog_enabled(0, &watchdog_us) > 0) {

@@ -20,7 +20,10 @@ void mqtt_version_connected(struct mqtt_version *v, int version)
 enum mqtt_failure_kind mqtt_version_failed(
 	struct mqtt_version *v, int version, enum mqtt_failure_kind kind)
 {
-	if (kind == MQTT_FAILURE_PROTOCOL && v->protocol == MQTT_PROTOCOL_AUTO) {
+	if (kind == MQTT_FAILURE_PROTOCOL) {
+		if (v->protocol != MQTT_PROTOCOL_AUTO || version == 4) {
+			return MQTT_FAILURE_CONFIG; /* there is no other version to try */
+		}
 		v->only_311 = true;
 	} else if (kind == MQTT_FAILURE_NETWORK && (version == 5 || v->unanswered > 0)) {
 		v->unanswered++;

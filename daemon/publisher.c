@@ -50,6 +50,12 @@ static void note_drained(struct publisher *p)
 	}
 }
 
+/* Looking for the message that ends connections: what comes of it is logged, each try is not. */
+static bool is_hunting(const struct publisher *p)
+{
+	return p->suspicion.kills > 1;
+}
+
 static void note_connected(struct publisher *p)
 {
 	struct log_subject subject = {.message_id = LOG_ID_CONNECTED, .device = p->device->name};
@@ -70,7 +76,7 @@ static void note_connected(struct publisher *p)
 	p->status.connected = true;
 	p->status.protocol = mqtt_protocol_version(p->mqtt);
 	pthread_mutex_unlock(&p->lock);
-	log_message(LOG_LEVEL_NOTICE, &subject,
+	log_message(is_hunting(p) ? LOG_LEVEL_DEBUG : LOG_LEVEL_NOTICE, &subject,
 		"connected to %s:%u (MQTT %s%s), %llu readings waiting", p->platform->host,
 		p->platform->port, mqtt_protocol_version(p->mqtt) == 5 ? "5" : "3.1.1",
 		p->platform->tls ? ", TLS" : "", (unsigned long long)backlog);
@@ -133,6 +139,14 @@ static const char *failure_advice(enum mqtt_failure_kind kind)
 	}
 }
 
+static enum log_level failure_level(const struct publisher *p, enum mqtt_failure_kind kind)
+{
+	if (is_hunting(p)) {
+		return LOG_LEVEL_DEBUG;
+	}
+	return kind == MQTT_FAILURE_PROTOCOL ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING;
+}
+
 static void log_failure(
 	struct publisher *p, const struct mqtt_failure *failure, int64_t delay, bool was_connected)
 {
@@ -147,8 +161,8 @@ static void log_failure(
 		return; /* nothing has changed since the last try */
 	}
 	(void)snprintf(p->logged_failure, sizeof(p->logged_failure), "%s", failure->text);
-	log_message(failure->kind == MQTT_FAILURE_PROTOCOL ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
-		&subject, "%s: %s%s; next try in %s, readings are kept in the journal",
+	log_message(failure_level(p, failure->kind), &subject,
+		"%s: %s%s; next try in %s, readings are kept in the journal",
 		was_connected ? "disconnected" : "cannot connect", failure->text,
 		failure_advice(failure->kind), format_duration(wait, delay));
 }
@@ -179,6 +193,13 @@ static int64_t note_closed(struct publisher *p, bool was_connected)
 	return delay;
 }
 
+static int64_t history_due(const struct publisher *p)
+{
+	int64_t due = history_has_ready(p->history) ? 0 : history_due_ns(p->history);
+
+	return due == INT64_MAX ? due : MAX(due, MAX(p->replay_ns, p->tokens_ns));
+}
+
 /* When the thread has to look again without any event. */
 static int64_t next_due(struct publisher *p, int64_t now)
 {
@@ -188,18 +209,10 @@ static int64_t next_due(struct publisher *p, int64_t now)
 	if (timeout >= 0) {
 		due = MIN(due, now + timeout * NS_PER_MS);
 	}
-	if (mqtt_state(p->mqtt) == MQTT_CONNECTED && clock_is_right(p->clock) &&
-		p->n_flights < p->window) {
+	if (publisher_has_room(p)) {
 		next = live_due_ns(p->live);
-		if (!atomic_load_explicit(&p->stopping, memory_order_relaxed)) {
-			int64_t history = history_due_ns(p->history);
-
-			if (history_has_ready(p->history)) {
-				history = MAX(p->replay_ns, p->tokens_ns);
-			} else if (history != INT64_MAX) {
-				history = MAX(history, MAX(p->replay_ns, p->tokens_ns));
-			}
-			next = MIN(next, history);
+		if (publisher_has_history_room(p)) {
+			next = MIN(next, history_due(p));
 		}
 		due = MIN(due, next == INT64_MAX ? next : MAX(next, p->paused_until_ns));
 	}
@@ -378,7 +391,6 @@ void publisher_free(struct publisher *p)
 	if (!p) {
 		return;
 	}
-	journal_subscribe(p->journal, p->journal_device, -1);
 	mqtt_free(p->mqtt);
 	live_free(p->live);
 	history_free(p->history);
@@ -394,17 +406,24 @@ void publisher_free(struct publisher *p)
 int publisher_start(struct publisher *p)
 {
 	char name[32];
+	int r;
 
 	if (p->wake_fd < 0 || p->control_fd < 0) {
 		return -EMFILE;
 	}
 	journal_subscribe(p->journal, p->journal_device, p->wake_fd);
 	(void)snprintf(name, sizeof(name), "pub %s", p->device->name);
-	return thread_start(&p->thread, name, run, p);
+	r = thread_start(&p->thread, name, run, p);
+	if (r < 0) {
+		journal_subscribe(p->journal, p->journal_device, -1);
+	}
+	return r;
 }
 
 void publisher_request_stop(struct publisher *p)
 {
+	/* here, not at its end: by then its successor may be listening */
+	journal_subscribe(p->journal, p->journal_device, -1);
 	atomic_store(&p->stopping, true);
 	event_set(p->control_fd);
 }

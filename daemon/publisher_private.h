@@ -23,7 +23,7 @@
 
 /* A message that is with the broker. */
 struct flight {
-	int mid; /* -1: being handed over */
+	int mid;
 	bool is_live;
 	uint32_t message; /* number in live or history */
 	uint32_t n;       /* readings */
@@ -37,9 +37,9 @@ struct flight {
  * gets through.
  */
 struct suspicion {
-	size_t size;    /* of the suspect; 0: none */
-	uint32_t kills; /* connections that ended with it in flight */
-	bool witness;   /* another message got through since: it is not the link */
+	size_t size;      /* of the suspect; 0: none */
+	uint32_t kills;   /* connections that ended with it in flight */
+	int64_t since_ns; /* when it began, monotonic */
 };
 
 struct publisher {
@@ -91,6 +91,10 @@ struct publisher {
 void publisher_remember_error(struct publisher *p, const char *text);
 /* mqtt_callbacks.acknowledged. */
 void publisher_acknowledged(void *ctx, int mid, int reason, const char *text);
+/* A message could go out now, and one of history, if there is one and it is time. What these wait
+   for comes as an event. */
+bool publisher_has_room(const struct publisher *p);
+bool publisher_has_history_room(const struct publisher *p);
 /* Sends what may be sent now: live first. */
 void publisher_pump(struct publisher *p);
 /* The connection has ended: finds what in flight may have been the cause, and forgets the flights.

@@ -17,9 +17,8 @@
 #define REFUSED_LIVE_MIN_NS (60 * NS_PER_S)
 #define REFUSED_LIVE_MAX_NS NS_PER_H
 #define LOG_AGAIN_NS        NS_PER_H
-/* A reading alone in its message is given up after it has ended that many connections. */
-#define KILLS_TO_SET_ASIDE    3u
-#define KILLS_WITHOUT_WITNESS 8u
+/* A reading alone in its message is judged after it has ended that many connections. */
+#define KILLS_TO_SET_ASIDE 3u
 /* How long a size that was too large is not tried again. */
 #define CEILING_NS       NS_PER_H
 #define RATE_INTERVAL_NS (5 * NS_PER_S)
@@ -81,20 +80,20 @@ static void note_success(struct publisher *p, const struct flight *flight, int64
 	if (latency > p->platform->keepalive_ns / 4) {
 		p->window = MAX(p->window / 2, 1);
 		if (p->window == 1) {
-			p->size_limit = MAX(p->size_limit / 2, 4096);
+			p->size_limit = MIN(p->size_limit, MAX(p->size_limit / 2, 4096));
 		}
 	} else if (p->window < WINDOW_MAX && p->suspicion.kills == 0) {
 		p->window++;
 	}
-	if (p->suspicion.size > 0 && flight->size >= p->suspicion.size / 4 * 3) {
+	if (p->suspicion.size > 0 &&
+		flight->size >= MIN(p->suspicion.size, p->size_limit) / 4 * 3) {
 		p->suspicion = (struct suspicion){0};
-	} else {
-		p->suspicion.witness = true;
 	}
-	/* what was too large stays the ceiling for this connection, below it sizes recover */
+	if (now >= p->ceiling_until_ns) {
+		p->size_ceiling = p->platform->max_message_size;
+	}
 	if (p->suspicion.kills == 0 && latency < p->platform->keepalive_ns / 8) {
-		p->size_limit = MIN(
-			p->size_limit + p->size_limit / 16, p->platform->max_message_size);
+		p->size_limit = MIN(p->size_limit + p->size_limit / 16, p->size_ceiling);
 	}
 	p->pause_ns = 0;
 }
@@ -126,20 +125,25 @@ static void lower_limit(struct publisher *p, size_t size)
 	p->ceiling_until_ns = now_monotonic_ns() + CEILING_NS;
 }
 
-static void handle_too_large(struct publisher *p, const struct flight *flight)
+/* `is_sure`: the broker said so of this very message, rather than of its limits. */
+static void handle_too_large(struct publisher *p, const struct flight *flight, bool is_sure)
 {
-	uint32_t set_aside = 0;
-
 	lower_limit(p, flight->size);
 	if (flight->is_live) {
 		(void)live_done(p->live, flight->message, false);
 		return;
 	}
+	if (flight->n == 1 && !is_sure) {
+		/* no reading fits: that is the broker's setting, and a reason to wait, not to lose
+		 */
+		(void)history_done(p->history, flight->message, HISTORY_REFUSED);
+		return;
+	}
 	if (flight->n == 1) {
 		log_set_aside(p, history_sensor_name(p->history, flight->message),
-			"the broker takes no message of this size, however small");
+			"the broker says that it is too large, alone in its message");
 	}
-	(void)history_done(p->history, flight->message, HISTORY_TOO_LARGE, &set_aside);
+	(void)history_done(p->history, flight->message, HISTORY_TOO_LARGE);
 }
 
 static void handle_refusal(
@@ -152,7 +156,7 @@ static void handle_refusal(
 	pthread_mutex_unlock(&p->lock);
 	if (reason == REASON_PACKET_TOO_LARGE) {
 		log_refusal(p, reason, text, what, "smaller ones are tried");
-		handle_too_large(p, flight);
+		handle_too_large(p, flight, true);
 	} else if (reason == REASON_QUOTA_EXCEEDED) {
 		p->pause_ns = CLAMP(2 * p->pause_ns, PAUSE_MIN_NS, PAUSE_MAX_NS);
 		p->paused_until_ns = now + p->pause_ns / 2 + random_below(p->pause_ns / 2);
@@ -160,7 +164,7 @@ static void handle_refusal(
 		if (flight->is_live) {
 			(void)live_done(p->live, flight->message, false);
 		} else {
-			(void)history_done(p->history, flight->message, HISTORY_AGAIN, NULL);
+			(void)history_done(p->history, flight->message, HISTORY_AGAIN);
 		}
 	} else if (flight->is_live) {
 		p->refused_live_ns = CLAMP(
@@ -171,7 +175,7 @@ static void handle_refusal(
 	} else {
 		log_refusal(p, reason, text, what,
 			"the sensor's readings stay in the journal and are tried again later");
-		(void)history_done(p->history, flight->message, HISTORY_REFUSED, NULL);
+		(void)history_done(p->history, flight->message, HISTORY_REFUSED);
 	}
 }
 
@@ -183,7 +187,7 @@ void publisher_acknowledged(void *ctx, int mid, int reason, const char *text)
 	uint32_t i = 0;
 
 	heartbeat_busy(&p->heartbeat);
-	while (i < p->n_flights && p->flights[i].mid != mid && p->flights[i].mid != -1) {
+	while (i < p->n_flights && p->flights[i].mid != mid) {
 		i++;
 	}
 	if (i == p->n_flights) {
@@ -202,7 +206,7 @@ void publisher_acknowledged(void *ctx, int mid, int reason, const char *text)
 		p->refused_live_ns = 0;
 		(void)live_done(p->live, flight.message, true);
 	} else {
-		(void)history_done(p->history, flight.message, HISTORY_DELIVERED, NULL);
+		(void)history_done(p->history, flight.message, HISTORY_DELIVERED);
 	}
 }
 
@@ -220,10 +224,9 @@ static int send_message(
 	struct publisher *p, bool is_live, const char *topic, uint32_t message, int64_t now)
 {
 	struct flight *flight = &p->flights[p->n_flights];
-	int mid = -1, r;
+	int r;
 
 	*flight = (struct flight){
-		.mid = -1,
 		.is_live = is_live,
 		.message = message,
 		.n = is_live ? live_message_readings(p->live, message)
@@ -231,22 +234,15 @@ static int send_message(
 		.size = strlen(topic) + p->payload.size,
 		.sent_ns = now,
 	};
-	p->n_flights++;
-	p->flight_bytes += flight->size;
-	r = mqtt_publish(p->mqtt, topic, p->payload.data, p->payload.size, p->platform->qos, &mid);
+	r = mqtt_publish(
+		p->mqtt, topic, p->payload.data, p->payload.size, p->platform->qos, &flight->mid);
 	if (r == 0) {
-		/* with QoS 0 it may be acknowledged, and gone from the list, by now */
-		for (uint32_t i = 0; i < p->n_flights; i++) {
-			if (p->flights[i].mid == -1) {
-				p->flights[i].mid = mid;
-			}
-		}
+		p->n_flights++;
+		p->flight_bytes += flight->size;
 		return 0;
 	}
-	p->n_flights--;
-	p->flight_bytes -= flight->size;
 	if (r == -EMSGSIZE) {
-		handle_too_large(p, flight);
+		handle_too_large(p, flight, false);
 		return 0;
 	}
 	if (r != -ENOTCONN) {
@@ -257,13 +253,25 @@ static int send_message(
 	return r;
 }
 
-static bool may_send_history(struct publisher *p, int64_t now)
+bool publisher_has_room(const struct publisher *p)
 {
-	uint32_t window = p->window > 2 ? p->window - 1
-					: p->window; /* one place is kept for live */
+	return mqtt_state(p->mqtt) == MQTT_CONNECTED && clock_is_right(p->clock) &&
+	       mqtt_is_flushed(p->mqtt) &&
+	       p->n_flights < MIN(MIN(p->window, WINDOW_MAX), mqtt_receive_maximum(p->mqtt)) &&
+	       (p->n_flights == 0 || p->flight_bytes < FLIGHT_BYTES_MAX);
+}
 
-	return p->n_flights < window && now >= p->replay_ns && now >= p->tokens_ns &&
-	       !atomic_load_explicit(&p->stopping, memory_order_relaxed);
+bool publisher_has_history_room(const struct publisher *p)
+{
+	/* one place is kept for live */
+	uint32_t window = p->window > 2 ? p->window - 1 : p->window;
+
+	return p->n_flights < window && !atomic_load_explicit(&p->stopping, memory_order_relaxed);
+}
+
+static bool may_send_history(const struct publisher *p, int64_t now)
+{
+	return publisher_has_history_room(p) && now >= p->replay_ns && now >= p->tokens_ns;
 }
 
 static void pay_tokens(struct publisher *p, int64_t now)
@@ -276,12 +284,10 @@ static void pay_tokens(struct publisher *p, int64_t now)
 	}
 }
 
-static bool may_send(struct publisher *p, int64_t now)
+/* At the smallest size a message holds one reading, so that the one at fault stands alone. */
+static uint32_t readings_limit(const struct publisher *p)
 {
-	return mqtt_state(p->mqtt) == MQTT_CONNECTED && clock_is_right(p->clock) &&
-	       now >= p->paused_until_ns && mqtt_is_flushed(p->mqtt) &&
-	       p->n_flights < MIN(MIN(p->window, WINDOW_MAX), mqtt_receive_maximum(p->mqtt)) &&
-	       (p->n_flights == 0 || p->flight_bytes < FLIGHT_BYTES_MAX);
+	return p->size_limit <= SIZE_LIMIT_MIN ? 1 : p->platform->history_max_readings;
 }
 
 /* Sends what may be sent now: live first. */
@@ -293,7 +299,7 @@ void publisher_pump(struct publisher *p)
 		const char *topic;
 		int r;
 
-		if (!may_send(p, now)) {
+		if (now < p->paused_until_ns || !publisher_has_room(p)) {
 			return;
 		}
 		heartbeat_busy(&p->heartbeat);
@@ -301,8 +307,7 @@ void publisher_pump(struct publisher *p)
 			r = send_message(p, true, topic, message, now);
 		} else if (may_send_history(p, now) &&
 			   history_next(p->history, now, live_boundary(p->live), message_limit(p),
-				   p->platform->history_max_readings, &p->payload, &topic,
-				   &message)) {
+				   readings_limit(p), &p->payload, &topic, &message)) {
 			pay_tokens(p, now);
 			r = send_message(p, false, topic, message, now);
 		} else {
@@ -312,6 +317,26 @@ void publisher_pump(struct publisher *p)
 			return;
 		}
 	}
+}
+
+/*
+ * A reading alone in flight has ended the connection again and again. If others of its sensor got
+ * through meanwhile, then it is the reading, and it goes. If none did, it may be the topic: then
+ * the sensor waits, and the others go on.
+ */
+static void judge_reading(struct publisher *p, const struct flight *flight)
+{
+	const char *sensor = history_sensor_name(p->history, flight->message);
+
+	if (history_delivered_ns(p->history, flight->message) > p->suspicion.since_ns) {
+		log_set_aside(p, sensor, "the broker closes the connection whenever it gets it");
+		(void)history_done(p->history, flight->message, HISTORY_TOO_LARGE);
+	} else {
+		log_refusal(p, REASON_UNSPECIFIED, "it closes the connection", "bulk upload",
+			"the sensor's readings stay in the journal and are tried again later");
+		(void)history_done(p->history, flight->message, HISTORY_REFUSED);
+	}
+	p->suspicion = (struct suspicion){0};
 }
 
 /* The largest message in flight when the broker closed the connection is the suspect. */
@@ -332,7 +357,7 @@ static void suspect(struct publisher *p, enum mqtt_failure_kind kind)
 		return;
 	}
 	if (p->suspicion.size == 0) {
-		p->suspicion.witness = false;
+		p->suspicion.since_ns = now_monotonic_ns();
 	}
 	p->suspicion.size = p->suspicion.size ? MIN(p->suspicion.size, largest->size)
 					      : largest->size;
@@ -349,12 +374,8 @@ static void suspect(struct publisher *p, enum mqtt_failure_kind kind)
 		live_pause(p->live, now_monotonic_ns() + p->refused_live_ns);
 	}
 	if (p->n_flights == 1 && largest->n == 1 && !largest->is_live &&
-		p->suspicion.kills >=
-			(p->suspicion.witness ? KILLS_TO_SET_ASIDE : KILLS_WITHOUT_WITNESS)) {
-		log_set_aside(p, history_sensor_name(p->history, largest->message),
-			"the broker closes the connection whenever it gets it");
-		(void)history_done(p->history, largest->message, HISTORY_TOO_LARGE, NULL);
-		p->suspicion = (struct suspicion){0};
+		p->suspicion.kills >= KILLS_TO_SET_ASIDE) {
+		judge_reading(p, largest);
 	}
 }
 

@@ -85,8 +85,3 @@ struct known_sensor *sensor_map_at(struct sensor_map *map, uint32_t index)
 {
 	return &map->sensors[index];
 }
-
-uint32_t sensor_map_size(const struct sensor_map *map)
-{
-	return map->n;
-}

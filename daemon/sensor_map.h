@@ -18,6 +18,7 @@ struct known_sensor {
 	const char *uuid;         /* NULL: none */
 	int64_t refused_until_ns; /* monotonic: its history is not sent before; 0: never refused */
 	int64_t refused_delay_ns; /* what the next refusal costs */
+	int64_t delivered_ns;     /* monotonic: its last bulk upload; 0: none yet */
 };
 
 struct sensor_map;
@@ -28,6 +29,5 @@ void sensor_map_free(struct sensor_map *map);
 uint32_t sensor_map_index(struct sensor_map *map, uint32_t number);
 /* Valid until the next sensor_map_index(). */
 struct known_sensor *sensor_map_at(struct sensor_map *map, uint32_t index);
-uint32_t sensor_map_size(const struct sensor_map *map);
 
 #endif

@@ -11,8 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define FDS_MAX     1024 /* libmodbus puts descriptors into an fd_set */
-#define HEADER_SIZE 7
+#define FDS_MAX 1024 /* libmodbus puts descriptors into an fd_set */
 
 struct late_answer {
 	int fd; /* -1: none */
@@ -27,10 +26,21 @@ struct modbus_server {
 	modbus_server_handler handler;
 	void *ctx;
 	int listen_fd, stop_fd, epoll_fd, port;
+	int line_fd;     /* of RTU, or -1 */
+	int header_size; /* before the function: 7 bytes of TCP, or the unit */
 	_Atomic unsigned n_connections;
 	bool is_client[FDS_MAX];
 	struct late_answer late;
 };
+
+static struct modbus_server *give_up(struct modbus_server *server)
+{
+	int saved = errno;
+
+	modbus_server_free(server);
+	errno = saved;
+	return NULL;
+}
 
 static int watch(struct modbus_server *server, int fd)
 {
@@ -39,37 +49,64 @@ static int watch(struct modbus_server *server, int fd)
 	return epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
-struct modbus_server *modbus_server_new(int port, modbus_server_handler handler, void *ctx)
+/* What both kinds have. `modbus` may be NULL, with errno. */
+static struct modbus_server *server_new(modbus_t *modbus, modbus_server_handler handler, void *ctx)
 {
 	struct modbus_server *server = calloc(1, sizeof(*server));
+
+	if (!server) {
+		modbus_free(modbus);
+		return NULL;
+	}
+	server->modbus = modbus;
+	server->handler = handler;
+	server->ctx = ctx;
+	server->late.fd = -1;
+	server->listen_fd = -1;
+	server->line_fd = -1;
+	server->header_size = modbus ? modbus_get_header_length(modbus) : 0;
+	server->stop_fd = eventfd(0, EFD_CLOEXEC);
+	server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	server->mapping = modbus_mapping_new(65536, 65536, 65536, 65536);
+	if (!modbus || !server->mapping || server->stop_fd < 0 || server->epoll_fd < 0 ||
+		watch(server, server->stop_fd) < 0) {
+		return give_up(server);
+	}
+	return server;
+}
+
+struct modbus_server *modbus_server_new(int port, modbus_server_handler handler, void *ctx)
+{
+	struct modbus_server *server = server_new(modbus_new_tcp("127.0.0.1", port), handler, ctx);
 	struct sockaddr_in address;
 	socklen_t size = sizeof(address);
 
 	if (!server) {
 		return NULL;
 	}
-	server->handler = handler;
-	server->ctx = ctx;
-	server->late.fd = -1;
-	server->listen_fd = -1;
-	server->stop_fd = eventfd(0, EFD_CLOEXEC);
-	server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	server->modbus = modbus_new_tcp("127.0.0.1", port);
-	server->mapping = modbus_mapping_new(65536, 65536, 65536, 65536);
-	if (server->modbus) {
-		server->listen_fd = modbus_tcp_listen(server->modbus, 64);
-	}
-	if (!server->mapping || server->listen_fd < 0 || server->stop_fd < 0 ||
-		server->epoll_fd < 0 || watch(server, server->listen_fd) < 0 ||
-		watch(server, server->stop_fd) < 0 ||
+	server->listen_fd = modbus_tcp_listen(server->modbus, 64);
+	if (server->listen_fd < 0 || watch(server, server->listen_fd) < 0 ||
 		getsockname(server->listen_fd, (struct sockaddr *)(void *)&address, &size) < 0) {
-		int saved = errno;
-
-		modbus_server_free(server);
-		errno = saved;
-		return NULL;
+		return give_up(server);
 	}
 	server->port = ntohs(address.sin_port);
+	return server;
+}
+
+struct modbus_server *modbus_server_new_rtu(
+	int fd, uint8_t unit, modbus_server_handler handler, void *ctx)
+{
+	/* The name and the settings would matter to modbus_connect() only. */
+	struct modbus_server *server = server_new(
+		modbus_new_rtu("line", 19200, 'N', 8, 1), handler, ctx);
+
+	if (!server) {
+		return NULL;
+	}
+	if (modbus_set_slave(server->modbus, unit) < 0 || watch(server, fd) < 0) {
+		return give_up(server);
+	}
+	server->line_fd = fd;
 	return server;
 }
 
@@ -116,9 +153,10 @@ static bool is_bits(uint8_t function)
 static int reply(struct modbus_server *server, int fd, const uint8_t *query, int size,
 	const union modbus_server_values *values)
 {
-	uint8_t function = query[HEADER_SIZE];
-	uint16_t address = (uint16_t)(query[HEADER_SIZE + 1] << 8 | query[HEADER_SIZE + 2]);
-	size_t count = (size_t)query[HEADER_SIZE + 3] << 8 | query[HEADER_SIZE + 4];
+	const uint8_t *pdu = query + server->header_size;
+	uint8_t function = pdu[0];
+	uint16_t address = (uint16_t)(pdu[1] << 8 | pdu[2]);
+	size_t count = (size_t)pdu[3] << 8 | pdu[4];
 	modbus_mapping_t *map = server->mapping;
 
 	if (is_bits(function)) {
@@ -148,12 +186,14 @@ static void send_late(struct modbus_server *server)
 }
 
 /* libmodbus has taken a whole frame, but the request in it may be anything. */
-static bool parse(const uint8_t *query, int size, struct modbus_server_request *ret)
+static bool parse(const struct modbus_server *server, const uint8_t *query, int size,
+	struct modbus_server_request *ret)
 {
-	const uint8_t *pdu = query + HEADER_SIZE;
+	const uint8_t *pdu = query + server->header_size;
+	int rest = server->line_fd >= 0 ? 2 : 0; /* the checksum */
 	uint32_t address, count, most;
 
-	if (size != HEADER_SIZE + 5 || pdu[0] < MODBUS_FC_READ_COILS ||
+	if (size != server->header_size + 5 + rest || pdu[0] < MODBUS_FC_READ_COILS ||
 		pdu[0] > MODBUS_FC_READ_INPUT_REGISTERS) {
 		return false;
 	}
@@ -163,7 +203,7 @@ static bool parse(const uint8_t *query, int size, struct modbus_server_request *
 	if (count == 0 || count > most || address + count > 65536) {
 		return false;
 	}
-	*ret = (struct modbus_server_request){query[6], pdu[0], (uint16_t)address, (uint16_t)count};
+	*ret = (struct modbus_server_request){pdu[-1], pdu[0], (uint16_t)address, (uint16_t)count};
 	return true;
 }
 
@@ -173,7 +213,7 @@ static int serve(struct modbus_server *server, int fd, const uint8_t *query, int
 	union modbus_server_values values = {{0}};
 	int r;
 
-	if (!parse(query, size, &request)) {
+	if (!parse(server, query, size, &request)) {
 		return modbus_reply_exception(
 			server->modbus, query, MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE);
 	}
@@ -199,6 +239,9 @@ static void handle_client(struct modbus_server *server, int fd)
 
 	modbus_set_socket(server->modbus, fd);
 	size = modbus_receive(server->modbus, query);
+	if (fd == server->line_fd && size <= 0) {
+		return; /* noise, or for another unit */
+	}
 	if (size < 0 || (size > 0 && serve(server, fd, query, size) < 0)) {
 		drop_client(server, fd);
 	}
@@ -249,6 +292,9 @@ void modbus_server_free(struct modbus_server *server)
 	}
 	if (server->listen_fd >= 0) {
 		(void)close(server->listen_fd);
+	}
+	if (server->line_fd >= 0) {
+		(void)close(server->line_fd);
 	}
 	if (server->stop_fd >= 0) {
 		(void)close(server->stop_fd);

@@ -3,9 +3,9 @@
 #define MODBUS_SERVER_H
 
 /*
- * A Modbus TCP slave on libmodbus, for tests: accepts any number of connections, answers the four
- * functions that read, and lets a handler decide how. One thread runs it; the handler is called
- * there. Like a gateway to a serial line it does one request at a time.
+ * A Modbus slave on libmodbus, for tests: accepts any number of TCP connections, or has a serial
+ * line; answers the four functions that read, and lets a handler decide how. One thread runs it;
+ * the handler is called there. Like a gateway to a serial line it does one request at a time.
  */
 
 #include <stdint.h>
@@ -34,6 +34,10 @@ struct modbus_server;
 /* Listens on 127.0.0.1; `port` 0 picks a free one. NULL with errno. */
 struct modbus_server *modbus_server_new(int port, modbus_server_handler handler, void *ctx);
 int modbus_server_port(const struct modbus_server *server);
+/* Serves one unit by RTU on `fd`, a terminal or the master's end of a pseudo-terminal, which it
+   closes in the end. libmodbus hears no other unit. NULL with errno. */
+struct modbus_server *modbus_server_new_rtu(
+	int fd, uint8_t unit, modbus_server_handler handler, void *ctx);
 /* How many were accepted so far; also from a signal handler. */
 unsigned modbus_server_connections(const struct modbus_server *server);
 /* Serves until modbus_server_stop(). 0 or a negative errno. */

@@ -106,7 +106,7 @@ static void test_bulk_upload_in_order_with_timestamps(void **state)
 		"{\"value\":26,\"timestamp\":\"2023-10-27T11:00:00Z\"}]");
 	assert_false(next(f));
 	assert_int_equal(fake_journal_left(), 3);
-	assert_int_equal(history_done(f->history, f->message, HISTORY_DELIVERED, NULL), 3);
+	assert_int_equal(history_done(f->history, f->message, HISTORY_DELIVERED), 3);
 	assert_int_equal(fake_journal_left(), 0);
 	end(f);
 }
@@ -125,7 +125,7 @@ static void test_without_uuid_one_by_one(void **state)
 			assert_int_equal(f->payload.data[0], '{');
 			assert_non_null(strstr(f->payload.data, "\"timestamp\":\"2023-10-27T"));
 		}
-		history_done(f->history, f->message, HISTORY_DELIVERED, NULL);
+		history_done(f->history, f->message, HISTORY_DELIVERED);
 		messages++;
 	}
 	/* sensor 1 in one bulk upload, sensor 2 in two single messages */
@@ -146,12 +146,12 @@ static void test_messages_fit_both_limits(void **state)
 	f->max_readings = 7;
 	assert_true(next(f));
 	assert_int_equal(history_message_readings(f->history, f->message), 7);
-	carried += history_done(f->history, f->message, HISTORY_DELIVERED, NULL);
+	carried += history_done(f->history, f->message, HISTORY_DELIVERED);
 	f->max_readings = 500;
 	f->limit = 400;
 	while (next(f)) {
 		assert_true(strlen(f->topic) + f->payload.size <= 400);
-		carried += history_done(f->history, f->message, HISTORY_DELIVERED, NULL);
+		carried += history_done(f->history, f->message, HISTORY_DELIVERED);
 	}
 	assert_int_equal(carried, 50);
 	assert_int_equal(fake_journal_left(), 0);
@@ -166,7 +166,7 @@ static void test_stays_below_the_boundary(void **state)
 	f->boundary = add_hour(1, 0);
 	add_hour(1, 1);
 	assert_true(next(f));
-	assert_int_equal(history_done(f->history, f->message, HISTORY_DELIVERED, NULL), 1);
+	assert_int_equal(history_done(f->history, f->message, HISTORY_DELIVERED), 1);
 	assert_false(next(f));
 	/* live is done with the second block and has left it */
 	f->boundary = 2;
@@ -203,8 +203,8 @@ static void test_refused_sensor_does_not_hold_up_others(void **state)
 		bool is_third = strstr(f->topic, fake_uuid(3)) != NULL;
 
 		delivered += !is_third;
-		history_done(f->history, f->message, is_third ? HISTORY_REFUSED : HISTORY_DELIVERED,
-			NULL);
+		history_done(
+			f->history, f->message, is_third ? HISTORY_REFUSED : HISTORY_DELIVERED);
 	}
 	assert_int_equal(delivered, 8);
 	assert_int_equal(fake_journal_left(), 4);
@@ -221,29 +221,28 @@ static void test_refused_sensor_does_not_hold_up_others(void **state)
 static void test_too_large_is_halved_down_to_one(void **state)
 {
 	struct fixture *f = start(LIVE_BATCH);
-	uint32_t set_aside = 0, carried;
+	uint32_t carried;
 
 	(void)state;
 	for (int hour = 0; hour < 4; hour++) {
 		add_hour(1, hour);
 	}
 	assert_true(next(f));
-	assert_int_equal(history_done(f->history, f->message, HISTORY_TOO_LARGE, &set_aside), 4);
-	assert_int_equal(set_aside, 0);
+	assert_int_equal(history_done(f->history, f->message, HISTORY_TOO_LARGE), 4);
+	assert_int_equal(fake_journal_lost(JOURNAL_LOSS_REFUSED), 0);
 	assert_true(next(f));
 	carried = history_message_readings(f->history, f->message);
 	assert_int_equal(carried, 2);
 	assert_non_null(strstr(f->payload.data, "09:00:00Z"));
-	history_done(f->history, f->message, HISTORY_TOO_LARGE, &set_aside);
+	history_done(f->history, f->message, HISTORY_TOO_LARGE);
 	assert_true(next(f));
 	assert_int_equal(history_message_readings(f->history, f->message), 1);
-	history_done(f->history, f->message, HISTORY_TOO_LARGE, &set_aside);
-	assert_int_equal(set_aside, 1);
+	history_done(f->history, f->message, HISTORY_TOO_LARGE);
 	assert_int_equal(fake_journal_lost(JOURNAL_LOSS_REFUSED), 1);
 	/* the other three go on */
 	carried = 0;
 	while (next(f)) {
-		carried += history_done(f->history, f->message, HISTORY_DELIVERED, NULL);
+		carried += history_done(f->history, f->message, HISTORY_DELIVERED);
 	}
 	assert_int_equal(carried, 3);
 	assert_int_equal(fake_journal_left(), 0);
@@ -260,7 +259,7 @@ static void test_a_broken_connection_starts_over(void **state)
 	add_hour(1, 1);
 	assert_true(next(f));
 	assert_non_null(strstr(f->payload.data, "09:00:00Z"));
-	history_done(f->history, f->message, HISTORY_DELIVERED, NULL);
+	history_done(f->history, f->message, HISTORY_DELIVERED);
 	assert_true(next(f));
 	assert_non_null(strstr(f->payload.data, "10:00:00Z"));
 	history_stop(f->history);
@@ -284,7 +283,7 @@ static void test_partly_delivered_block(void **state)
 	for (int i = 0; i < 2; i++) {
 		assert_true(next(f));
 		assert_null(strstr(f->topic, fake_uuid(1)));
-		history_done(f->history, f->message, HISTORY_DELIVERED, NULL);
+		history_done(f->history, f->message, HISTORY_DELIVERED);
 	}
 	assert_false(next(f));
 	assert_int_equal(fake_journal_left(), 0);

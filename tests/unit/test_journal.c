@@ -498,7 +498,12 @@ static void test_sensor_names(void **state)
 	assert_int_equal(journal_sensor_names(f->journal, n, &slug, &uuid), 0);
 	assert_string_equal(slug, "other");
 	assert_string_equal(uuid, uuid_1);
+	/* a slug that was taken away is not used any more, and free for another sensor */
 	assert_int_equal(journal_sensor(f->journal, f->a, NULL, uuid_1), n);
+	assert_int_equal(journal_sensor_names(f->journal, n, &slug, &uuid), 0);
+	assert_null(slug);
+	assert_int_not_equal(journal_sensor(f->journal, f->a, "temp", NULL), n);
+	assert_int_not_equal(journal_sensor(f->journal, f->a, "other", NULL), n);
 }
 
 static void test_find_newer(void **state)

@@ -147,13 +147,48 @@ static void test_unacknowledged_becomes_history(void **state)
 	assert_true(next(f));
 	live_stop(f->live);
 	assert_int_equal(fake_journal_left(), 1);
-	/* refused: the same */
+	/* fresh as it still is, it may have arrived: a second batch would date it twice */
 	live_start(f->live);
 	f->now_ns += 2 * NS_PER_S;
+	assert_false(next(f));
+	assert_int_equal(live_boundary(f->live), 1);
+	/* refused: the same */
+	fake_journal_add(&reading, 1);
 	assert_true(next(f));
 	live_done(f->live, f->message, false);
-	assert_int_equal(fake_journal_left(), 1);
-	assert_int_equal(live_boundary(f->live), 1);
+	assert_int_equal(fake_journal_left(), 2);
+	assert_int_equal(live_boundary(f->live), 2);
+	end(f);
+}
+
+static void test_nothing_to_take_is_no_reason_to_look_again(void **state)
+{
+	struct fixture *f = start(LIVE_BATCH);
+	const struct reading reading = {.sensor = 1, .boottime_us = age(0), .value = 7};
+	uint8_t all = 0xff;
+	struct journal_ack ack;
+
+	(void)state;
+	/* all of it was delivered before this connection */
+	ack = (struct journal_ack){.id = fake_journal_add(&reading, 1), .n = 1, .acked = &all};
+	journal_ack(fake_journal(), 1, &ack, 1);
+	assert_false(next(f));
+	assert_true(live_due_ns(f->live) == INT64_MAX);
+	end(f);
+}
+
+static void test_a_pause_leaves_all_to_history(void **state)
+{
+	struct fixture *f = start(LIVE_BATCH);
+	const struct reading old = {.sensor = 1, .boottime_us = age(11), .value = 7};
+	int64_t id;
+
+	(void)state;
+	live_pause(f->live, f->now_ns + 60 * NS_PER_S);
+	id = fake_journal_add(&old, 1);
+	assert_false(next(f));
+	assert_int_equal(live_boundary(f->live), id);
+	assert_in_range(live_due_ns(f->live), f->now_ns, INT64_MAX);
 	end(f);
 }
 
@@ -280,6 +315,8 @@ int main(void)
 		cmocka_unit_test(test_old_readings_never_go_live),
 		cmocka_unit_test(test_after_an_outage_the_newest_come_first),
 		cmocka_unit_test(test_unacknowledged_becomes_history),
+		cmocka_unit_test(test_nothing_to_take_is_no_reason_to_look_again),
+		cmocka_unit_test(test_a_pause_leaves_all_to_history),
 		cmocka_unit_test(test_batch_interval),
 		cmocka_unit_test(test_batch_is_split_to_fit),
 		cmocka_unit_test(test_single_sends_each_with_its_time),
