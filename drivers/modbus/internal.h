@@ -45,7 +45,7 @@ enum {
 };
 
 /* In the order of the choices in options.c. */
-enum { TRANSPORT_TCP, TRANSPORT_RTU };
+enum { TRANSPORT_TCP, TRANSPORT_RTU, TRANSPORT_RTU_TCP };
 enum { TABLE_HOLDING, TABLE_INPUT, TABLE_COIL, TABLE_DISCRETE };
 enum {
 	TYPE_INT16,
@@ -141,7 +141,8 @@ bool modbus_plan_split(struct modbus_bus *b, const struct modbus_block *block, i
 
 /* If `sensor` is not to be asked now: fails it and returns true. */
 bool modbus_health_skip(struct modbus_bus *b, struct modbus_sensor *sensor, int64_t now_ns);
-/* The unit did not answer; `what` says so ("no answer within 1 s"). */
+/* The unit did not answer, or not so that one could read it; `what` says so ("no answer within
+   1 s"). */
 void modbus_health_silent(
 	struct modbus_bus *b, const struct modbus_block *block, const char *what, int64_t now_ns);
 /* The unit answered with an exception. True if it may take the same in smaller requests: the next

@@ -28,27 +28,37 @@ static void modbus_close(struct scg_bus *bus)
 	bus->data = NULL;
 }
 
+static uint32_t max_gap(const struct scg_bus *bus)
+{
+	if (bus->options[BUS_MAX_GAP].i >= 0) {
+		return (uint32_t)bus->options[BUS_MAX_GAP].i;
+	}
+	/* On TCP a register more is nearly free, a request more is not. */
+	return bus->options[BUS_TRANSPORT].i == TRANSPORT_TCP ? MODBUS_READ_REGISTERS
+							      : modbus_rtu_max_gap(bus);
+}
+
 static int modbus_open(struct scg_bus *bus)
 {
+	static const struct modbus_transport *const transports[] = {
+		[TRANSPORT_TCP] = &modbus_tcp,
+		[TRANSPORT_RTU] = &modbus_rtu,
+		[TRANSPORT_RTU_TCP] = &modbus_rtu_tcp,
+	};
 	const union scg_value *options = bus->options;
 	struct modbus_bus *b;
 	int r;
 
-	if (options[BUS_TRANSPORT].i != TRANSPORT_TCP) {
-		return -EOPNOTSUPP;
-	}
 	b = calloc(1, sizeof(*b));
 	if (!b) {
 		return -ENOMEM;
 	}
 	bus->data = b;
 	b->bus = bus;
-	b->transport = &modbus_tcp;
+	b->transport = transports[options[BUS_TRANSPORT].i];
 	b->max_registers = (uint32_t)options[BUS_MAX_REGISTERS].i;
 	b->max_bits = (uint32_t)options[BUS_MAX_BITS].i;
-	/* On TCP a register more is nearly free, a request more is not. */
-	b->max_gap = options[BUS_MAX_GAP].i < 0 ? MODBUS_READ_REGISTERS
-						: (uint32_t)options[BUS_MAX_GAP].i;
+	b->max_gap = max_gap(bus);
 	r = modbus_plan_new(b);
 	if (r == 0) {
 		r = b->transport->open(bus, &b->link);
@@ -163,6 +173,12 @@ static int ask(struct modbus_bus *b, const struct modbus_sensor *first, int64_t 
 			(double)b->bus->options[BUS_RESPONSE_TIMEOUT].i / 1e9);
 		modbus_health_silent(b, &block, silence, clock_ns(CLOCK_MONOTONIC));
 		return 0;
+	case MODBUS_DAMAGED:
+		modbus_health_silent(b, &block,
+			"no readable answer: noise, wrong line settings, "
+			"or two units with one id",
+			clock_ns(CLOCK_MONOTONIC));
+		return 0;
 	case MODBUS_NONSENSE:
 		modbus_health_nonsense(b, &block);
 		return 0;
@@ -189,7 +205,7 @@ const struct scg_driver scg_driver_1 = {
 	.abi = SCG_ABI_LEVEL,
 	.name = "modbus",
 	.version = DRIVER_VERSION,
-	.summary = "Modbus slaves over TCP",
+	.summary = "Modbus slaves on serial lines and over TCP",
 	.bus_options = modbus_bus_options,
 	.sensor_options = modbus_sensor_options,
 	.n_bus_options = N_BUS_OPTIONS,

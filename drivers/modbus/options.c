@@ -3,7 +3,9 @@
 
 #include <stddef.h>
 
-static const char *const transports[] = {"tcp", "rtu", NULL};
+#include "line.h"
+
+static const char *const transports[] = {"tcp", "rtu", "rtu-tcp", NULL};
 static const char *const parities[] = {"none", "even", "odd", NULL};
 static const char *const tables[] = {"holding", "input", "coil", "discrete", NULL};
 static const char *const types[] = {"int16", "uint16", "int32", "uint32", "int64", "uint64",
@@ -15,24 +17,27 @@ const struct scg_option modbus_bus_options[N_BUS_OPTIONS] = {
 		.type = SCG_CHOICE,
 		.fallback = "tcp",
 		.choices = transports,
-		.help = "How the slaves are reached: tcp over a network, rtu over a serial line."},
+		.help = "How the slaves are reached: tcp over a network, rtu over a serial line, "
+			"rtu-tcp through a serial device server that passes RTU frames on as they "
+			"are."},
 	[BUS_HOST] = {.name = "host",
 		.type = SCG_STRING,
 		.max = 255,
-		.help = "TCP: name or address of the slave, or of the gateway to the slaves. "
+		.help = "TCP and RTU over TCP: name or address of the slave, of the gateway to the "
+			"slaves, or of the device server. "
 			"IPv4 and IPv6, the latter without brackets."},
 	[BUS_PORT] = {.name = "port",
 		.type = SCG_INT,
 		.fallback = "502",
 		.min = 1,
 		.max = 65535,
-		.help = "TCP: port."},
+		.help = "TCP and RTU over TCP: port."},
 	[BUS_CONNECT_TIMEOUT] = {.name = "connect_timeout",
 		.type = SCG_DURATION,
 		.fallback = "5s",
 		.min = 0.1,
 		.max = 60,
-		.help = "TCP: how long to try to connect."},
+		.help = "TCP and RTU over TCP: how long to try to connect."},
 	[BUS_DEVICE] = {.name = "device",
 		.type = SCG_STRING,
 		.max = 255,
@@ -44,7 +49,8 @@ const struct scg_option modbus_bus_options[N_BUS_OPTIONS] = {
 		.min = 300,
 		.max = 4000000,
 		.unit = "bit/s",
-		.help = "RTU: speed of the line."},
+		.help = "RTU: speed of the line. RTU over TCP: speed of the line behind the device "
+			"server, which has to know it by itself; the times follow from it."},
 	[BUS_PARITY] = {.name = "parity",
 		.type = SCG_CHOICE,
 		.fallback = "even",
@@ -55,7 +61,7 @@ const struct scg_option modbus_bus_options[N_BUS_OPTIONS] = {
 		.fallback = "8",
 		.min = 7,
 		.max = 8,
-		.help = "RTU: data bits of a character."},
+		.help = "RTU: data bits of a character; frames need 8."},
 	[BUS_STOP_BITS] = {.name = "stop_bits",
 		.type = SCG_INT,
 		.fallback = "1",
@@ -72,7 +78,8 @@ const struct scg_option modbus_bus_options[N_BUS_OPTIONS] = {
 		.fallback = "1s",
 		.min = 0.01,
 		.max = 60,
-		.help = "How long a slave may take for its whole answer. For slaves behind a "
+		.help = "How long a slave may take for its whole answer; on a serial line, besides "
+			"the time that request and answer take on the wire. For slaves behind a "
 			"gateway it should be longer than the gateway's own time-out."},
 	[BUS_REQUEST_GAP] = {.name = "request_gap",
 		.type = SCG_DURATION,
@@ -103,8 +110,9 @@ const struct scg_option modbus_bus_options[N_BUS_OPTIONS] = {
 		.unit = "registers",
 		.help = "Longest hole of registers nobody asked for that one request may read "
 			"through; for coils and discrete inputs 16 times as many. -1 is "
-			"automatic: on TCP all that fits into a request. 0 asks for nothing that "
-			"is not configured."},
+			"automatic: on TCP all that fits into a request, on RTU what takes no "
+			"longer on the wire than another request. 0 asks for nothing that is not "
+			"configured."},
 };
 
 const struct scg_option modbus_sensor_options[N_SENSOR_OPTIONS] = {
@@ -152,17 +160,62 @@ const struct scg_option modbus_sensor_options[N_SENSOR_OPTIONS] = {
 			"takes the whole register."},
 };
 
-static void check_tcp(const struct scg_bus *bus)
+static void check_network(const struct scg_bus *bus)
 {
 	const char *host = bus->options[BUS_HOST].s;
+	int64_t transport = bus->options[BUS_TRANSPORT].i;
 
 	if (!host || !*host) {
 		bus->host->complain(bus, NULL, "host",
-			"transport tcp needs the name or the address of the slave");
+			"transport %s needs the name or the address of the %s",
+			transports[transport],
+			transport == TRANSPORT_TCP ? "slave" : "device server");
 	}
 	if (bus->options[BUS_DEVICE].s) {
 		bus->host->complain(bus, NULL, "device",
-			"is for transport rtu, but this bus has transport tcp");
+			"is for transport rtu, but this bus has transport %s",
+			transports[transport]);
+	}
+}
+
+static void check_serial(const struct scg_bus *bus)
+{
+	const char *device = bus->options[BUS_DEVICE].s;
+
+	if (!device || !*device) {
+		bus->host->complain(bus, NULL, "device",
+			"transport rtu needs a serial port, as /dev/serial/by-id/...");
+	}
+	if (bus->options[BUS_HOST].s) {
+		bus->host->complain(bus, NULL, "host",
+			"is for transports tcp and rtu-tcp, but this bus has transport rtu");
+	}
+}
+
+/* What holds for the line, be it here or behind a device server. */
+static void check_line(const struct scg_bus *bus)
+{
+	if (!modbus_serial_has_rate(bus->options[BUS_BAUD].i)) {
+		char rates[256];
+
+		modbus_serial_list_rates(rates, sizeof(rates));
+		bus->host->complain(bus, NULL, "baud",
+			"%d is no speed of serial ports; there are %s",
+			(int)bus->options[BUS_BAUD].i, rates);
+	}
+	if (bus->options[BUS_DATA_BITS].i != 8) {
+		bus->host->complain(bus, NULL, "data_bits",
+			"RTU frames need 8; 7 is for Modbus ASCII, which this driver does not know");
+	}
+	if (bus->options[BUS_RS485].i && bus->options[BUS_TRANSPORT].i != TRANSPORT_RTU) {
+		bus->host->complain(bus, NULL, "rs485",
+			"is for transport rtu; a device server switches by itself");
+	}
+	for (uint32_t i = 0; i < bus->n_sensors; i++) {
+		if (bus->sensors[i]->options[SENSOR_UNIT].i == 0) {
+			bus->host->complain(bus, bus->sensors[i], "unit",
+				"0 is the broadcast address of a serial line: no slave answers");
+		}
 	}
 }
 
@@ -214,10 +267,13 @@ static void check_register_sensor(const struct scg_bus *bus, const struct scg_se
 
 void modbus_check(struct scg_bus *bus)
 {
-	if (bus->options[BUS_TRANSPORT].i == TRANSPORT_TCP) {
-		check_tcp(bus);
+	if (bus->options[BUS_TRANSPORT].i == TRANSPORT_RTU) {
+		check_serial(bus);
 	} else {
-		bus->host->complain(bus, NULL, "transport", "rtu is not available in this version");
+		check_network(bus);
+	}
+	if (bus->options[BUS_TRANSPORT].i != TRANSPORT_TCP) {
+		check_line(bus);
 	}
 	for (uint32_t i = 0; i < bus->n_sensors; i++) {
 		const struct scg_sensor *sensor = bus->sensors[i];

@@ -4,7 +4,7 @@
 
 /*
  * How a protocol data unit (function code and data, [AP] 4.1) gets to a unit and its answer back.
- * One request is outstanding at a time. A transport knows nothing of tables and sensors.
+ * One request is outstanding at a time, and all of them read. A transport knows nothing of sensors.
  */
 
 #include <stdbool.h>
@@ -16,7 +16,8 @@
 enum modbus_outcome {
 	MODBUS_ANSWERED, /* the answer is there, from the unit that was asked */
 	MODBUS_SILENT,   /* nothing came in time; the link may still be good */
-	MODBUS_NONSENSE, /* an answer to this request that says it is another unit's */
+	MODBUS_DAMAGED,  /* bytes came, but no answer is among them */
+	MODBUS_NONSENSE, /* an answer, but to another request or from another unit */
 	MODBUS_STOPPED,  /* the daemon wants the call back */
 };
 
@@ -39,5 +40,10 @@ struct modbus_transport {
 };
 
 extern const struct modbus_transport modbus_tcp;
+extern const struct modbus_transport modbus_rtu;     /* on a serial port */
+extern const struct modbus_transport modbus_rtu_tcp; /* through a serial device server */
+
+/* So many registers that nobody asked for take as long on this line as another request. */
+uint32_t modbus_rtu_max_gap(const struct scg_bus *bus);
 
 #endif

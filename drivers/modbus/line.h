@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MODBUS_LINE_H
+#define MODBUS_LINE_H
+
+/*
+ * Getting hold of the line that RTU frames go over: a serial port, or a connection to a serial
+ * device server. Both are a descriptor that never blocks; what goes over it is rtu.c's.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "internal.h"
+
+#define NS_PER_US INT64_C(1000)
+#define NS_PER_MS INT64_C(1000000)
+#define NS_PER_S  INT64_C(1000000000)
+
+static inline int64_t modbus_now_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
+	return now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+/* Waits for `events` of poll() until `deadline_ns`. Those that came, 0 if the time is over,
+   -ECANCELED within 100 ms if the daemon stops, or another negative errno. */
+int modbus_line_wait(struct scg_bus *bus, int fd, short events, int64_t deadline_ns);
+/* Connects to the options' host and port. A descriptor, or a negative errno as above. */
+int modbus_line_dial(struct scg_bus *bus);
+
+/* Opens the options' device, for this process alone, as the options say and not nearly so. A
+   descriptor, or a negative errno. */
+int modbus_serial_open(struct scg_bus *bus);
+void modbus_serial_close(int fd);
+bool modbus_serial_has_rate(int64_t baud);
+/* "300, 600, ...": all rates there are. */
+void modbus_serial_list_rates(char *text, size_t size);
+
+#endif

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "transport.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "line.h"
+
+/*
+ * Modbus RTU, on a serial port and through a serial device server. Citation: [SERIAL] MODBUS over
+ * Serial Line Specification and Implementation Guide V1.02.
+ *
+ * A frame bears no number, and says neither where it begins nor where it ends: an answer that comes
+ * after its time-out looks like the one to the next request. So before each request the line has to
+ * be silent for 3.5 characters, and after a request without a good answer for as long again as an
+ * answer may take; whatever arrives in between is thrown away.
+ *
+ * libmodbus is not used here. Version 3.1.6 keeps no silence, takes one byte of noise before an
+ * answer for a part of it, takes an answer of the right length from whatever request it is, cannot
+ * be stopped, sets an unknown speed to 9600, sets up the port before anyone can ask whose it is,
+ * and speaks RTU over no socket.
+ */
+
+#define FRAME_MAX    256 /* [SERIAL] 2.5.1 */
+#define REQUEST_SIZE 8   /* of all requests that read */
+#define ANSWER_EXTRA 5   /* unit, function, count; checksum */
+#define BUFFER_SIZE  (2 * FRAME_MAX)
+#define SILENCE_MIN  (1750 * NS_PER_US) /* [SERIAL] 2.5.1.1 */
+/* From the request to the first byte of the answer, for a slave that is quick. */
+#define TURN_NS (6 * NS_PER_MS)
+
+struct rtu_link {
+	struct scg_bus *bus;
+	int fd; /* -1 while a connection has to be made anew */
+	bool is_tcp;
+	int64_t char_ns;        /* time of a character on the wire */
+	int64_t gap_ns;         /* silence before a request */
+	int64_t last_ns;        /* when the last byte went over the line, either way */
+	int64_t quiet_until_ns; /* an answer may still come until then */
+	uint64_t n_stray;       /* bytes thrown away since the link was opened */
+	uint8_t request[REQUEST_SIZE];
+	size_t data_size; /* that the answer to it has */
+	size_t size;      /* received since it was sent */
+	uint8_t bytes[BUFFER_SIZE];
+};
+
+static int64_t character_ns(const struct scg_bus *bus)
+{
+	/* Start, data, parity, stop. */
+	int64_t bits = 1 + 8 + (bus->options[BUS_PARITY].i ? 1 : 0) + bus->options[BUS_STOP_BITS].i;
+
+	return bits * NS_PER_S / bus->options[BUS_BAUD].i;
+}
+
+static int64_t silence_ns(const struct scg_bus *bus)
+{
+	int64_t silence = character_ns(bus) * 7 / 2;
+
+	return silence > SILENCE_MIN ? silence : SILENCE_MIN;
+}
+
+static int64_t request_gap_ns(const struct scg_bus *bus)
+{
+	int64_t gap = bus->options[BUS_REQUEST_GAP].i, silence = silence_ns(bus);
+
+	return gap > silence ? gap : silence;
+}
+
+uint32_t modbus_rtu_max_gap(const struct scg_bus *bus)
+{
+	int64_t char_ns = character_ns(bus);
+	int64_t request_ns = (REQUEST_SIZE + ANSWER_EXTRA) * char_ns + silence_ns(bus) +
+			     request_gap_ns(bus) + TURN_NS;
+	int64_t gap = request_ns / (2 * char_ns);
+
+	return gap < MODBUS_READ_REGISTERS ? (uint32_t)gap : MODBUS_READ_REGISTERS;
+}
+
+/* [SERIAL] 6.2.2. Over a frame with its checksum it is 0. */
+static uint16_t checksum(const uint8_t *bytes, size_t size)
+{
+	uint16_t crc = 0xffff;
+
+	for (size_t i = 0; i < size; i++) {
+		crc ^= bytes[i];
+		for (int bit = 0; bit < 8; bit++) {
+			crc = (uint16_t)(crc & 1 ? crc >> 1 ^ 0xa001 : crc >> 1);
+		}
+	}
+	return crc;
+}
+
+static void hang_up(struct rtu_link *link)
+{
+	if (link->fd < 0) {
+		return;
+	}
+	if (link->is_tcp) {
+		(void)close(link->fd); /* nothing to do about an error */
+	} else {
+		modbus_serial_close(link->fd);
+	}
+	link->fd = -1;
+}
+
+static int connect_line(struct rtu_link *link)
+{
+	int fd = link->is_tcp ? modbus_line_dial(link->bus) : modbus_serial_open(link->bus);
+
+	if (fd < 0) {
+		return fd;
+	}
+	link->fd = fd;
+	link->last_ns = modbus_now_ns();
+	return 0;
+}
+
+static void rtu_close(void *data)
+{
+	struct rtu_link *link = data;
+
+	hang_up(link);
+	free(link);
+}
+
+static int link_open(struct scg_bus *bus, bool is_tcp, void **ret_link)
+{
+	struct rtu_link *link = calloc(1, sizeof(*link));
+	int r;
+
+	if (!link) {
+		return -ENOMEM;
+	}
+	link->bus = bus;
+	link->fd = -1;
+	link->is_tcp = is_tcp;
+	link->char_ns = character_ns(bus);
+	link->gap_ns = request_gap_ns(bus);
+	r = connect_line(link);
+	if (r < 0) {
+		rtu_close(link);
+		return r;
+	}
+	/* Whoever had the line before may have left a request without its answer. */
+	link->quiet_until_ns = link->last_ns + bus->options[BUS_RESPONSE_TIMEOUT].i;
+	*ret_link = link;
+	return 0;
+}
+
+static int serial_open(struct scg_bus *bus, void **ret_link)
+{
+	return link_open(bus, false, ret_link);
+}
+
+static int server_open(struct scg_bus *bus, void **ret_link)
+{
+	return link_open(bus, true, ret_link);
+}
+
+/* Takes what is there, and forgets the oldest if that is too much. How much, or a negative errno;
+   a port that is unplugged and a connection that is closed have ends. */
+static int receive(struct rtu_link *link)
+{
+	ssize_t n;
+
+	if (link->size == BUFFER_SIZE) {
+		link->size = FRAME_MAX;
+		memmove(link->bytes, link->bytes + BUFFER_SIZE - FRAME_MAX, FRAME_MAX);
+	}
+	n = read(link->fd, link->bytes + link->size, BUFFER_SIZE - link->size);
+	if (n == 0) {
+		return link->is_tcp ? -ECONNRESET : -ENODEV;
+	}
+	if (n < 0) {
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	}
+	link->size += (size_t)n;
+	link->last_ns = modbus_now_ns();
+	return (int)n;
+}
+
+/*
+ * Size of the answer that begins at `at`: of unit, function and length that were asked for. 0 if
+ * none does. Adapters that hear themselves put the request before the answer: it is none, although
+ * one for 17 to 24 bits can look like one.
+ */
+static size_t answer_size(const struct rtu_link *link, size_t at)
+{
+	const uint8_t *bytes = link->bytes + at;
+	size_t size = ANSWER_EXTRA + link->data_size;
+
+	if (bytes[0] != link->request[0]) {
+		return 0;
+	}
+	if (bytes[1] == (link->request[1] | 0x80)) {
+		return ANSWER_EXTRA;
+	}
+	if (bytes[1] != link->request[1] || bytes[2] != link->data_size) {
+		return 0;
+	}
+	if (size == REQUEST_SIZE && link->size - at >= size &&
+		memcmp(bytes, link->request, size) == 0) {
+		return 0;
+	}
+	return size;
+}
+
+/*
+ * Looks for the answer, past noise before it. One that has begun is waited for, since its data may
+ * look like anything; only `is_last` looks past it. True with *ret_at and *ret_size.
+ */
+static bool find_answer(const struct rtu_link *link, bool is_last, size_t *ret_at, size_t *ret_size)
+{
+	for (size_t at = 0; at + ANSWER_EXTRA <= link->size; at++) {
+		size_t size = answer_size(link, at);
+
+		if (size == 0) {
+			continue;
+		}
+		if (at + size > link->size) {
+			if (is_last) {
+				continue;
+			}
+			return false;
+		}
+		if (checksum(link->bytes + at, size) == 0) {
+			*ret_at = at;
+			*ret_size = size;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void note_stray(struct rtu_link *link, size_t n)
+{
+	if (n == 0) {
+		return;
+	}
+	link->n_stray += n;
+	link->bus->host->log(link->bus, SCG_LOG_DEBUG,
+		"threw away %zu bytes that were no answer, %llu since the line was opened", n,
+		(unsigned long long)link->n_stray);
+}
+
+/*
+ * Waits until the line has been silent long enough for a request, and throws away what comes. 0,
+ * MODBUS_DAMAGED if it is never silent, or a negative errno.
+ */
+static int settle(struct rtu_link *link)
+{
+	int64_t now_ns = modbus_now_ns();
+	int64_t begin_ns = link->quiet_until_ns > now_ns ? link->quiet_until_ns : now_ns;
+	int64_t limit_ns = begin_ns + link->gap_ns + link->bus->options[BUS_RESPONSE_TIMEOUT].i;
+	size_t at, size, n_stray = 0;
+
+	while (now_ns < limit_ns) {
+		int64_t free_ns = link->last_ns + link->gap_ns;
+		int r;
+
+		if (free_ns < link->quiet_until_ns) {
+			free_ns = link->quiet_until_ns;
+		}
+		r = modbus_line_wait(link->bus, link->fd, POLLIN, free_ns);
+		if (r > 0) {
+			r = receive(link);
+			n_stray += r > 0 ? (size_t)r : 0;
+			/* The late answer is there: none is under way any more. */
+			if (r > 0 && find_answer(link, false, &at, &size)) {
+				link->quiet_until_ns = 0;
+			}
+		} else if (r == 0) {
+			note_stray(link, n_stray);
+			return 0;
+		}
+		if (r < 0) {
+			return r;
+		}
+		now_ns = modbus_now_ns();
+	}
+	note_stray(link, n_stray);
+	return MODBUS_DAMAGED;
+}
+
+/* Many device servers close a connection that was idle for a while: that is no failure, if a new
+   one can be had. */
+static int prepare(struct rtu_link *link)
+{
+	int r = link->fd < 0 ? -ECONNRESET : settle(link);
+
+	if (r != -ECONNRESET || !link->is_tcp) {
+		return r;
+	}
+	hang_up(link);
+	r = connect_line(link);
+	return r < 0 ? r : settle(link);
+}
+
+static void encode(struct rtu_link *link, uint8_t unit, const struct modbus_pdu *request)
+{
+	size_t count = (size_t)request->bytes[3] << 8 | request->bytes[4];
+	bool is_bits = request->bytes[0] <= 2; /* [AP] 6.1, 6.2 */
+	uint16_t crc;
+
+	link->request[0] = unit;
+	memcpy(link->request + 1, request->bytes, REQUEST_SIZE - 3);
+	crc = checksum(link->request, REQUEST_SIZE - 2);
+	link->request[REQUEST_SIZE - 2] = (uint8_t)crc; /* low byte first, [SERIAL] 2.5.1.2 */
+	link->request[REQUEST_SIZE - 1] = (uint8_t)(crc >> 8);
+	link->data_size = is_bits ? (count + 7) / 8 : 2 * count;
+	link->size = 0;
+}
+
+static int send_request(struct rtu_link *link)
+{
+	int64_t deadline_ns = modbus_now_ns() + link->bus->options[BUS_RESPONSE_TIMEOUT].i;
+	size_t sent = 0;
+
+	while (sent < REQUEST_SIZE) {
+		ssize_t n = write(link->fd, link->request + sent, REQUEST_SIZE - sent);
+
+		if (n < 0 && errno == EAGAIN) {
+			int r = modbus_line_wait(link->bus, link->fd, POLLOUT, deadline_ns);
+
+			if (r <= 0) {
+				return r < 0 ? r : -ETIMEDOUT;
+			}
+		} else if (n < 0 && errno != EINTR) {
+			return -errno;
+		}
+		sent += n > 0 ? (size_t)n : 0;
+	}
+	/* write() only fills a buffer. */
+	link->last_ns = modbus_now_ns() + REQUEST_SIZE * link->char_ns;
+	return 0;
+}
+
+/* Nothing good came in time. A whole frame with a good checksum is somebody else's, or the answer
+   to something else. */
+static int judge_silence(struct rtu_link *link)
+{
+	if (link->size == 0) {
+		return MODBUS_SILENT;
+	}
+	note_stray(link, link->size);
+	return link->size > 3 && checksum(link->bytes, link->size) == 0 ? MODBUS_NONSENSE
+									: MODBUS_DAMAGED;
+}
+
+static int await_answer(struct rtu_link *link, struct modbus_pdu *ret_answer)
+{
+	int64_t wire_ns = (int64_t)(ANSWER_EXTRA + link->data_size) * link->char_ns;
+	int64_t deadline_ns = link->last_ns + link->bus->options[BUS_RESPONSE_TIMEOUT].i + wire_ns;
+	bool is_last = false;
+	size_t at, size;
+
+	while (!find_answer(link, is_last, &at, &size)) {
+		int r;
+
+		if (is_last) {
+			return judge_silence(link);
+		}
+		r = modbus_line_wait(link->bus, link->fd, POLLIN, deadline_ns);
+		if (r > 0) {
+			r = receive(link);
+		}
+		if (r < 0) {
+			return r;
+		}
+		/* Noise without an end must not hold the bus. */
+		is_last = modbus_now_ns() >= deadline_ns;
+	}
+	note_stray(link, link->size - size);
+	ret_answer->size = size - 3;
+	memcpy(ret_answer->bytes, link->bytes + at + 1, ret_answer->size);
+	return MODBUS_ANSWERED;
+}
+
+static int rtu_exchange(void *data, uint8_t unit, const struct modbus_pdu *request, bool patient,
+	struct modbus_pdu *ret_answer)
+{
+	struct rtu_link *link = data;
+	int r = prepare(link);
+
+	(void)patient; /* nobody on a line is busy for another */
+	if (r == 0) {
+		encode(link, unit, request);
+		r = send_request(link);
+		if (r == 0) {
+			r = await_answer(link, ret_answer);
+		}
+		if (r == MODBUS_ANSWERED) {
+			link->quiet_until_ns = 0;
+		} else {
+			link->quiet_until_ns = modbus_now_ns() +
+					       link->bus->options[BUS_RESPONSE_TIMEOUT].i;
+		}
+	}
+	return r == -ECANCELED ? MODBUS_STOPPED : r;
+}
+
+const struct modbus_transport modbus_rtu = {
+	.open = serial_open,
+	.exchange = rtu_exchange,
+	.close = rtu_close,
+};
+
+const struct modbus_transport modbus_rtu_tcp = {
+	.open = server_open,
+	.exchange = rtu_exchange,
+	.close = rtu_close,
+};
