@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A Modbus TCP slave on libmodbus for the system tests and the benchmarks, on 127.0.0.1.
+ * A Modbus slave on libmodbus for the system tests and the benchmarks: TCP on 127.0.0.1, or RTU.
  *
- *     slave_libmodbus [--port PORT] [--units N] [--registers N] [--counter]
+ *     slave_libmodbus [--port PORT | --rtu DEVICE] [--units N] [--registers N] [--counter]
  *                     [--silent UNIT]... [--delay MS] [--refuse FROM-TO=CODE]
  *
  * Units 1 to N (default 10) have N registers each (default 1000) in every table; beyond them a
@@ -10,6 +10,8 @@
  * (1000 * unit + register) modulo 65536; a coil or a discrete input is the lowest bit of that.
  * Prints "listening PORT" when it is ready; PORT 0, the default, is a free one.
  *
+ * --rtu DEVICE          makes a pseudo-terminal, with DEVICE a symbolic link to it, and is unit 1
+ * on that line; prints "listening DEVICE". When it ends, the port is unplugged
  * --counter             a register is how often it was read, this time included, modulo 65536: a
  *                       reader that misses none sees each number from 1 on once
  * --silent UNIT         never answers for that unit
@@ -24,12 +26,14 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,6 +44,7 @@
 #define TABLES            4
 
 struct slave {
+	const char *device; /* NULL: TCP */
 	int64_t units, registers, delay_ms;
 	bool is_counter;
 	bool is_silent[256];
@@ -141,8 +146,8 @@ static void on_signal(int signal)
 
 _Noreturn static void usage(void)
 {
-	(void)fputs("usage: slave_libmodbus [--port PORT] [--units N] [--registers N]\n"
-		    "    [--counter] [--silent UNIT]... [--delay MS]\n"
+	(void)fputs("usage: slave_libmodbus [--port PORT | --rtu DEVICE] [--units N]\n"
+		    "    [--registers N] [--counter] [--silent UNIT]... [--delay MS]\n"
 		    "    [--refuse FROM-TO=CODE]\n",
 		stderr);
 	exit(64);
@@ -174,6 +179,7 @@ static int parse_arguments(int argc, char **argv, struct slave *slave)
 {
 	static const struct option options[] = {
 		{"port", required_argument, NULL, 'p'},
+		{"rtu", required_argument, NULL, 't'},
 		{"units", required_argument, NULL, 'u'},
 		{"registers", required_argument, NULL, 'n'},
 		{"counter", no_argument, NULL, 'c'},
@@ -188,6 +194,9 @@ static int parse_arguments(int argc, char **argv, struct slave *slave)
 		switch (c) {
 		case 'p':
 			port = (int)parse_number(optarg, 0, 65535);
+			break;
+		case 't':
+			slave->device = optarg;
 			break;
 		case 'u':
 			slave->units = parse_number(optarg, 1, 255);
@@ -217,6 +226,35 @@ static int parse_arguments(int argc, char **argv, struct slave *slave)
 	return port;
 }
 
+/* One end of the pair stays open unused, or the other would hang up whenever the gateway does. */
+static struct modbus_server *new_rtu(struct slave *slave)
+{
+	struct termios raw = {0};
+	char name[64];
+	int line, other;
+
+	cfmakeraw(&raw);
+	raw.c_cflag |= CREAD;
+	if (openpty(&line, &other, name, &raw, NULL) < 0) {
+		return NULL;
+	}
+	(void)unlink(slave->device); /* what a killed one left behind */
+	if (symlink(name, slave->device) < 0) {
+		return NULL;
+	}
+	return modbus_server_new_rtu(line, 1, handle, slave);
+}
+
+static void print_ready(const struct slave *slave)
+{
+	if (slave->device) {
+		(void)printf("listening %s\n", slave->device);
+	} else {
+		(void)printf("listening %d\n", modbus_server_port(server));
+	}
+	(void)fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
 	struct slave slave = {.units = 10, .registers = 1000, .refuse_to = -1};
@@ -228,7 +266,7 @@ int main(int argc, char **argv)
 		slave.counts = xcalloc(TABLES * (size_t)slave.units * (size_t)slave.registers,
 			sizeof(*slave.counts));
 	}
-	server = modbus_server_new(port, handle, &slave);
+	server = slave.device ? new_rtu(&slave) : modbus_server_new(port, handle, &slave);
 	if (!server) {
 		perror("slave_libmodbus");
 		return 1;
@@ -238,8 +276,7 @@ int main(int argc, char **argv)
 		perror("slave_libmodbus");
 		return 1;
 	}
-	(void)printf("listening %d\n", modbus_server_port(server));
-	(void)fflush(stdout);
+	print_ready(&slave);
 	r = modbus_server_run(server);
 	print_counts();
 	modbus_server_free(server);
