@@ -108,6 +108,7 @@ void journal_stop(struct journal *j)
 	j->stopped = true;
 	(void)pthread_mutex_lock(&j->read_lock);
 	journal_db_close(steal_ptr(j->reader));
+	j->repairing = true; /* for good: nobody opens it again */
 	(void)pthread_mutex_unlock(&j->read_lock);
 	/* the last connection copies the WAL into the file and removes it */
 	journal_db_close(steal_ptr(j->writer));

@@ -342,6 +342,10 @@ static bool have_round(struct live *l, int64_t now_ns)
 		(is_batch && now_ns < earliest_batch_ns(l))) {
 		return false;
 	}
+	if (journal_newest_id(l->journal, l->journal_device) <= l->after) {
+		return false; /* asked after each acknowledgement of a replay: no query for nothing
+			       */
+	}
 	begin_round(l);
 	if (is_batch && l->n_entries > 0) {
 		account_batch(l, now_ns);

@@ -227,10 +227,10 @@ static int block_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* Memory: few arenas, and what a replay took goes back to the system at once. */
+/* Memory: one arena, and what a replay took goes back to the system at once. */
 static void tune_memory(void)
 {
-	(void)mallopt(M_ARENA_MAX, 2); /* these are hints: without them it works as well */
+	(void)mallopt(M_ARENA_MAX, 1); /* these are hints: without them it works as well */
 	(void)mallopt(M_MMAP_THRESHOLD, 64 * 1024);
 	(void)mallopt(M_TRIM_THRESHOLD, 64 * 1024);
 }

@@ -460,6 +460,8 @@ static bool set_up(struct mqtt *m)
 	(void)mosquitto_int_option(m->handle, MOSQ_OPT_PROTOCOL_VERSION,
 		m->evidence.version == 5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
 	(void)mosquitto_int_option(m->handle, MOSQ_OPT_SEND_MAXIMUM, UINT16_MAX);
+	/* a message is one write: nothing to be gained from waiting for more */
+	(void)mosquitto_int_option(m->handle, MOSQ_OPT_TCP_NODELAY, 1);
 	if (m->options.username &&
 		mosquitto_username_pw_set(m->handle, m->options.username, m->options.password)) {
 		close_with(m, MQTT_FAILURE_CONFIG, "the user name or password is not valid UTF-8");
@@ -590,8 +592,13 @@ static void process_connecting(struct mqtt *m, short revents)
 
 static void process_connected(struct mqtt *m, short revents)
 {
-	if ((revents & ~POLLOUT) != 0 && !read_packets(m)) {
-		return;
+	if ((revents & ~POLLOUT) != 0) {
+		if (!read_packets(m)) {
+			return;
+		}
+		if (m->unacknowledged > 0) {
+			mqtt_socket_acknowledge(mosquitto_socket(m->handle));
+		}
 	}
 	if ((revents & POLLOUT) != 0 && !check(m, mosquitto_loop_write(m->handle, 1))) {
 		return;

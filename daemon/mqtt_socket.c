@@ -53,6 +53,13 @@ void mqtt_socket_set_timeout(int fd, int seconds)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
 }
 
+void mqtt_socket_acknowledge(int fd)
+{
+	int on = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on)); /* slower without */
+}
+
 bool mqtt_socket_is_at_end(int fd)
 {
 	char byte;

@@ -18,6 +18,13 @@ int mqtt_socket_error(int fd);
 /* The connection ends when sent data was not acknowledged for so long; without it the kernel tries
    for a quarter of an hour. */
 void mqtt_socket_set_timeout(int fd, int seconds);
+/*
+ * Acknowledges at once what was received. A broker with Nagle's algorithm (RFC 896; mosquitto by
+ * default) keeps its next PUBACK back until the last one is acknowledged, and the kernel delays
+ * that by 40 ms when there is nothing to send: once for each window of a replay. Not lasting: see
+ * tcp(7), TCP_QUICKACK.
+ */
+void mqtt_socket_acknowledge(int fd);
 /* The other side has closed, or reset, and nothing is left to read. */
 bool mqtt_socket_is_at_end(int fd);
 

@@ -243,7 +243,9 @@ static void wait_for_events(struct publisher *p)
 		fds[1].revents = 0; /* EINTR: look again */
 	}
 	heartbeat_busy(&p->heartbeat);
-	(void)event_take(p->control_fd);
+	if (fds[0].revents) {
+		(void)event_take(p->control_fd);
+	}
 	if (listen && fds[2].revents) {
 		(void)event_take(p->wake_fd);
 	}
