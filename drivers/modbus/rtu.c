@@ -16,7 +16,8 @@
  * A frame bears no number, and says neither where it begins nor where it ends: an answer that comes
  * after its time-out looks like the one to the next request. So before each request the line has to
  * be silent for 3.5 characters, and after a request without a good answer for as long again as an
- * answer may take; whatever arrives in between is thrown away.
+ * answer may take; whatever arrives in between is thrown away. A unit that was silent before holds
+ * up only itself: it is more likely dead than late, and a late answer bears its number.
  *
  * libmodbus is not used here. Version 3.1.6 keeps no silence, takes one byte of noise before an
  * answer for a part of it, takes an answer of the right length from whatever request it is, cannot
@@ -36,16 +37,23 @@ struct rtu_link {
 	struct scg_bus *bus;
 	int fd; /* -1 while a connection has to be made anew */
 	bool is_tcp;
-	int64_t char_ns;        /* time of a character on the wire */
-	int64_t gap_ns;         /* silence before a request */
-	int64_t last_ns;        /* when the last byte went over the line, either way */
-	int64_t quiet_until_ns; /* an answer may still come until then */
-	uint64_t n_stray;       /* bytes thrown away since the link was opened */
+	int64_t char_ns;                  /* time of a character on the wire */
+	int64_t gap_ns;                   /* silence before a request */
+	int64_t last_ns;                  /* when the last byte went over the line, either way */
+	int64_t quiet_until_ns;           /* an answer may still come until then */
+	int64_t unit_quiet_until_ns[256]; /* the same, but it matters to this unit only */
+	bool is_owed;                     /* `request` had no answer */
+	uint64_t n_stray;                 /* bytes thrown away since the link was opened */
 	uint8_t request[REQUEST_SIZE];
 	size_t data_size; /* that the answer to it has */
 	size_t size;      /* received since it was sent */
 	uint8_t bytes[BUFFER_SIZE];
 };
+
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
 
 static int64_t character_ns(const struct scg_bus *bus)
 {
@@ -57,16 +65,12 @@ static int64_t character_ns(const struct scg_bus *bus)
 
 static int64_t silence_ns(const struct scg_bus *bus)
 {
-	int64_t silence = character_ns(bus) * 7 / 2;
-
-	return silence > SILENCE_MIN ? silence : SILENCE_MIN;
+	return later(character_ns(bus) * 7 / 2, SILENCE_MIN);
 }
 
 static int64_t request_gap_ns(const struct scg_bus *bus)
 {
-	int64_t gap = bus->options[BUS_REQUEST_GAP].i, silence = silence_ns(bus);
-
-	return gap > silence ? gap : silence;
+	return later(bus->options[BUS_REQUEST_GAP].i, silence_ns(bus));
 }
 
 uint32_t modbus_rtu_max_gap(const struct scg_bus *bus)
@@ -246,31 +250,50 @@ static void note_stray(struct rtu_link *link, size_t n)
 		(unsigned long long)link->n_stray);
 }
 
+/* Nothing is to come any more from the request before. */
+static void forgive(struct rtu_link *link)
+{
+	link->is_owed = false;
+	link->quiet_until_ns = 0;
+	link->unit_quiet_until_ns[link->request[0]] = 0;
+}
+
+/* A request had no good answer. */
+static void owe(struct rtu_link *link, bool only_unit)
+{
+	int64_t until_ns = modbus_now_ns() + link->bus->options[BUS_RESPONSE_TIMEOUT].i;
+
+	link->is_owed = true;
+	if (only_unit) {
+		link->unit_quiet_until_ns[link->request[0]] = until_ns;
+	} else {
+		link->quiet_until_ns = until_ns;
+	}
+}
+
 /*
- * Waits until the line has been silent long enough for a request, and throws away what comes. 0,
- * MODBUS_DAMAGED if it is never silent, or a negative errno.
+ * Waits until the line has been silent long enough for a request to `unit`, and throws away what
+ * comes. 0, MODBUS_DAMAGED if it is never silent, or a negative errno.
  */
-static int settle(struct rtu_link *link)
+static int settle(struct rtu_link *link, uint8_t unit)
 {
 	int64_t now_ns = modbus_now_ns();
-	int64_t begin_ns = link->quiet_until_ns > now_ns ? link->quiet_until_ns : now_ns;
+	int64_t quiet_ns = later(link->quiet_until_ns, link->unit_quiet_until_ns[unit]);
+	int64_t begin_ns = later(quiet_ns, now_ns);
 	int64_t limit_ns = begin_ns + link->gap_ns + link->bus->options[BUS_RESPONSE_TIMEOUT].i;
 	size_t at, size, n_stray = 0;
 
 	while (now_ns < limit_ns) {
-		int64_t free_ns = link->last_ns + link->gap_ns;
-		int r;
+		int64_t free_ns = later(link->last_ns + link->gap_ns, quiet_ns);
+		int r = modbus_line_wait(link->bus, link->fd, POLLIN, free_ns);
 
-		if (free_ns < link->quiet_until_ns) {
-			free_ns = link->quiet_until_ns;
-		}
-		r = modbus_line_wait(link->bus, link->fd, POLLIN, free_ns);
 		if (r > 0) {
 			r = receive(link);
 			n_stray += r > 0 ? (size_t)r : 0;
 			/* The late answer is there: none is under way any more. */
-			if (r > 0 && find_answer(link, false, &at, &size)) {
-				link->quiet_until_ns = 0;
+			if (r > 0 && link->is_owed && find_answer(link, false, &at, &size)) {
+				forgive(link);
+				quiet_ns = link->unit_quiet_until_ns[unit];
 			}
 		} else if (r == 0) {
 			note_stray(link, n_stray);
@@ -287,16 +310,16 @@ static int settle(struct rtu_link *link)
 
 /* Many device servers close a connection that was idle for a while: that is no failure, if a new
    one can be had. */
-static int prepare(struct rtu_link *link)
+static int prepare(struct rtu_link *link, uint8_t unit)
 {
-	int r = link->fd < 0 ? -ECONNRESET : settle(link);
+	int r = link->fd < 0 ? -ECONNRESET : settle(link, unit);
 
 	if (r != -ECONNRESET || !link->is_tcp) {
 		return r;
 	}
 	hang_up(link);
 	r = connect_line(link);
-	return r < 0 ? r : settle(link);
+	return r < 0 ? r : settle(link, unit);
 }
 
 static void encode(struct rtu_link *link, uint8_t unit, const struct modbus_pdu *request)
@@ -383,9 +406,8 @@ static int rtu_exchange(void *data, uint8_t unit, const struct modbus_pdu *reque
 	struct modbus_pdu *ret_answer)
 {
 	struct rtu_link *link = data;
-	int r = prepare(link);
+	int r = prepare(link, unit);
 
-	(void)patient; /* nobody on a line is busy for another */
 	if (r == 0) {
 		encode(link, unit, request);
 		r = send_request(link);
@@ -393,10 +415,9 @@ static int rtu_exchange(void *data, uint8_t unit, const struct modbus_pdu *reque
 			r = await_answer(link, ret_answer);
 		}
 		if (r == MODBUS_ANSWERED) {
-			link->quiet_until_ns = 0;
+			forgive(link);
 		} else {
-			link->quiet_until_ns = modbus_now_ns() +
-					       link->bus->options[BUS_RESPONSE_TIMEOUT].i;
+			owe(link, r == MODBUS_SILENT && !patient);
 		}
 	}
 	return r == -ECANCELED ? MODBUS_STOPPED : r;

@@ -30,9 +30,10 @@ struct modbus_transport {
 	/* 0 and *ret_link, or a negative errno. May block; looks at stopping(). */
 	int (*open)(struct scg_bus *bus, void **ret_link);
 	/*
-	 * Sends `request` to `unit` and waits for the answer. `patient`: an earlier request may
-	 * still keep a gateway busy, give it the time to get over that. An enum modbus_outcome, or
-	 * a negative errno if the link is gone.
+	 * Sends `request` to `unit` and waits for the answer. `patient`: the unit answered before.
+	 * TCP: an earlier request may still keep a gateway busy, give it the time to get over that.
+	 * RTU: if it is silent now it may be late, give it the line for a while. An enum
+	 * modbus_outcome, or a negative errno if the link is gone.
 	 */
 	int (*exchange)(void *link, uint8_t unit, const struct modbus_pdu *request, bool patient,
 		struct modbus_pdu *ret_answer);

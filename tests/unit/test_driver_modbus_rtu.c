@@ -275,6 +275,32 @@ static void a_late_answer_never_becomes_another_ones(void **state)
 	bus_done(f);
 }
 
+/* A unit that was silent before does not hold up the others: its late answer comes into their
+   requests. */
+static void a_late_answer_of_a_silent_unit_hurts_nobody(void **state)
+{
+	struct rtu_slave *slave = *state;
+	struct fake_bus *f = rtu_slave_bus(slave, "response_timeout: 200ms, max_gap: 0");
+	struct scg_sensor *sensors[12];
+
+	for (int i = 0; i < 12; i++) {
+		sensors[i] = add(f, 1 + i % 3, 10 * i);
+	}
+	assert_int_equal(0, fake_bus_open(f));
+	slave->trick[1] = RTU_SILENT;
+	assert_int_equal(0, fake_bus_poll(f, &sensors[0], 1));
+	slave->trick[1] = RTU_LATE;
+	slave->delay_ms = 260;
+	assert_int_equal(0, fake_bus_poll(f, &sensors[3], 1));
+	slave->trick[1] = RTU_HONEST;
+	for (int i = 1; i < 12; i++) {
+		assert_int_equal(0, fake_bus_poll(f, &sensors[i], 1));
+	}
+	assert_int_equal(13, f->n_results);
+	assert_int_equal(11, count_right(f));
+	bus_done(f);
+}
+
 static void line_is_silent_before(struct rtu_slave *slave, const char *options, int64_t silence_ns)
 {
 	struct fake_bus *f = rtu_slave_bus(slave, options);
@@ -570,6 +596,7 @@ int main(void)
 		SERIAL(an_echo_is_not_an_answer),
 		SERIAL(no_trick_makes_a_wrong_reading),
 		SERIAL(a_late_answer_never_becomes_another_ones),
+		SERIAL(a_late_answer_of_a_silent_unit_hurts_nobody),
 		SERIAL(the_line_is_silent_before_each_request),
 		SERIAL(a_line_that_is_never_silent_is_not_believed),
 		SERIAL(a_port_goes_and_comes_back),
