@@ -201,7 +201,7 @@ static bool serves(const struct bus_config *bus, const char *device)
 	return false;
 }
 
-static int read_all(struct config *config, const struct command_options *options)
+static int read_sensors(struct config *config, const struct command_options *options)
 {
 	struct bus_output ignore = {.readings = ignore_readings};
 	struct clock_state *clock = clock_new(CLOCK_TRUST_ALWAYS, 0);
@@ -254,7 +254,7 @@ int command_read(const struct command_options *options)
 		(void)fputc('\n', stderr);
 		return EXIT_FAILED;
 	}
-	return read_all(config, options);
+	return read_sensors(config, options);
 }
 
 /* --- status --- */

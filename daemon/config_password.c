@@ -15,7 +15,6 @@ static ssize_t read_secret(const char *path, char *buf, size_t size, mode_t *ret
 {
 	/* O_NONBLOCK: a FIFO must not hold up the start; it is refused below */
 	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	size_t n = 0;
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0) {
@@ -24,22 +23,8 @@ static ssize_t read_secret(const char *path, char *buf, size_t size, mode_t *ret
 	if (!S_ISREG(st.st_mode)) {
 		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
 	}
-	while (n < size) {
-		ssize_t r = read(fd, buf + n, size - n);
-
-		if (r < 0 && errno == EINTR) {
-			continue;
-		}
-		if (r < 0) {
-			return -errno;
-		}
-		if (r == 0) {
-			break;
-		}
-		n += (size_t)r;
-	}
 	*ret_mode = st.st_mode;
-	return (ssize_t)n;
+	return read_fully(fd, buf, size);
 }
 
 /* The content of a file without its last line break. */

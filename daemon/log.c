@@ -71,7 +71,7 @@ static const char *level_name(enum log_level level)
 }
 
 /* "bus rs485-0: sensor temp_01: text", on one line, cut to what fits. */
-static void compose(
+_printf_(3, 0) static void compose(
 	char text[MESSAGE_MAX], const struct log_subject *subject, const char *format, va_list args)
 {
 	const struct {

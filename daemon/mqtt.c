@@ -62,7 +62,7 @@ static void close_with(struct mqtt *m, enum mqtt_failure_kind kind, const char *
 
 void mqtt_library_init(void)
 {
-	(void)mosquitto_lib_init(); /* cannot fail on Unix */
+	(void)mosquitto_lib_init(); /* cannot fail on Unix, nor can its opposite */
 }
 
 void mqtt_library_cleanup(void)
@@ -113,9 +113,8 @@ int mqtt_connect(struct mqtt *m)
 		.disconnect = -1,
 	};
 	m->disconnecting = false;
-	m->max_packet_size = 0;
+	m->max_packet_size = m->unacknowledged = 0;
 	m->receive_maximum = UINT16_MAX;
-	m->unacknowledged = 0;
 	return start(m);
 }
 
@@ -409,11 +408,9 @@ static void on_log(struct mosquitto *handle, void *ctx, int level, const char *t
 
 /* --- connecting --- */
 
-/*
- * The library sets OpenSSL up when the first TLS connection is made, without a lock: two threads at
- * once would get a failed handshake. So the first one is made here, by one thread, to the discard
- * port (RFC 863) of this machine, and given up before anything is sent.
- */
+/* The library sets OpenSSL up at the first TLS connection, without a lock. So that one is made
+   here, by one thread, to the discard port (RFC 863) of this machine, and given up before anything
+   is sent. */
 static void initialise_tls(void)
 {
 	struct mosquitto *handle = mosquitto_new(NULL, true, NULL);
@@ -437,7 +434,7 @@ static bool set_tls(struct mqtt *m)
 		close_with(m, MQTT_FAILURE_CONFIG, "%s", text);
 		return false;
 	}
-	/* with a CA file the library checks certificate and host name, and asks for TLS 1.2 */
+	/* with a CA file the library checks certificate and host name */
 	if (mosquitto_tls_set(m->handle, mqtt_tls_ca_file(o), NULL, o->cert_file, o->key_file,
 		    mqtt_tls_no_passphrase)) {
 		close_with(m, MQTT_FAILURE_CONFIG, "the certificate files cannot be used");
@@ -460,8 +457,6 @@ static bool set_up(struct mqtt *m)
 	(void)mosquitto_int_option(m->handle, MOSQ_OPT_PROTOCOL_VERSION,
 		m->evidence.version == 5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
 	(void)mosquitto_int_option(m->handle, MOSQ_OPT_SEND_MAXIMUM, UINT16_MAX);
-	/* a message is one write: nothing to be gained from waiting for more */
-	(void)mosquitto_int_option(m->handle, MOSQ_OPT_TCP_NODELAY, 1);
 	if (m->options.username &&
 		mosquitto_username_pw_set(m->handle, m->options.username, m->options.password)) {
 		close_with(m, MQTT_FAILURE_CONFIG, "the user name or password is not valid UTF-8");
@@ -542,6 +537,9 @@ static bool read_packets(struct mqtt *m)
 	m->reading = true;
 	rc = mosquitto_loop_read(m->handle, 1);
 	m->reading = false;
+	if (m->unacknowledged > 0) {
+		mqtt_socket_acknowledge(mosquitto_socket(m->handle));
+	}
 	return check(m, rc);
 }
 
@@ -592,13 +590,8 @@ static void process_connecting(struct mqtt *m, short revents)
 
 static void process_connected(struct mqtt *m, short revents)
 {
-	if ((revents & ~POLLOUT) != 0) {
-		if (!read_packets(m)) {
-			return;
-		}
-		if (m->unacknowledged > 0) {
-			mqtt_socket_acknowledge(mosquitto_socket(m->handle));
-		}
+	if ((revents & ~POLLOUT) != 0 && !read_packets(m)) {
+		return;
 	}
 	if ((revents & POLLOUT) != 0 && !check(m, mosquitto_loop_write(m->handle, 1))) {
 		return;

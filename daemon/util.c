@@ -400,6 +400,27 @@ char *format_timestamp(char buf[FORMAT_MAX], int64_t realtime_us, bool milliseco
 	return buf;
 }
 
+ssize_t read_fully(int fd, void *buf, size_t size)
+{
+	size_t n = 0;
+
+	while (n < size) {
+		ssize_t r = read(fd, (char *)buf + n, size - n);
+
+		if (r < 0 && errno == EINTR) {
+			continue;
+		}
+		if (r < 0) {
+			return -errno;
+		}
+		if (r == 0) {
+			break;
+		}
+		n += (size_t)r;
+	}
+	return (ssize_t)n;
+}
+
 static int64_t now_ns(clockid_t clock)
 {
 	struct timespec ts;

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/types.h>
 
 #define ARRAY_SIZE(a)                   (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b)                       ((a) < (b) ? (a) : (b))
@@ -101,6 +102,9 @@ char *format_size(char buf[FORMAT_MAX], int64_t bytes);
 /* "2023-10-27T10:00:00Z", with `milliseconds` "2023-10-27T10:00:00.123Z"; truncates, never rounds.
  */
 char *format_timestamp(char buf[FORMAT_MAX], int64_t realtime_us, bool milliseconds);
+
+/* Reads until `size` bytes are there or the end is reached. How many, or a negative errno. */
+ssize_t read_fully(int fd, void *buf, size_t size);
 
 /* Clocks, in nanoseconds. */
 int64_t now_monotonic_ns(void); /* for waits, schedules, time limits */

@@ -12,26 +12,11 @@
 static ssize_t read_file(const char *file, char *buf, size_t room)
 {
 	_cleanup_(closep) int fd = open(file, O_RDONLY | O_CLOEXEC);
-	size_t n = 0;
 
 	if (fd < 0) {
 		return -errno;
 	}
-	while (n < room) {
-		ssize_t r = read(fd, buf + n, room - n);
-
-		if (r < 0 && errno == EINTR) {
-			continue;
-		}
-		if (r < 0) {
-			return -errno;
-		}
-		if (r == 0) {
-			break;
-		}
-		n += (size_t)r;
-	}
-	return (ssize_t)n;
+	return read_fully(fd, buf, room);
 }
 
 struct yaml_tree *yaml_tree_load(const char *file, struct problems *problems)

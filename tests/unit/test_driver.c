@@ -95,7 +95,7 @@ static void visit(void *ctx, const char *name, const char *path, const struct sc
 	assert_true((driver != NULL) != (error != NULL));
 	assert_non_null(strstr(path, name));
 	assert_true(strcmp(visited->last, name) < 0);
-	(void)snprintf(visited->last, sizeof(visited->last), "%s", name);
+	(void)snprintf(visited->last, sizeof(visited->last), "%s", name ? name : "");
 	if (strcmp(name, "tiny") == 0) {
 		assert_non_null(driver);
 		visited->n_good++;
