@@ -199,7 +199,7 @@ static int note_wal(void *ctx, sqlite3 *handle, const char *name, int pages)
 /* Is it ours? A file without tables that nobody has marked is a new one. */
 static int identify(struct journal_db *db, bool *ret_new)
 {
-	int64_t application, version, tables;
+	int64_t application = 0, version = 0, tables = 0;
 	int r;
 
 	r = execute_int(db, "PRAGMA application_id", &application);
