@@ -132,12 +132,16 @@ static int start_publisher(struct gateway *g, struct config *config, uint32_t in
 static void announce_clock(struct gateway *g)
 {
 	struct log_subject subject = {.message_id = LOG_ID_CLOCK_WAITING};
+	int64_t newest_us = journal_newest_us(g->journal);
+	char now[FORMAT_MAX], newest[FORMAT_MAX];
 
 	if (!clock_is_right(g->clock)) {
 		log_message(LOG_LEVEL_WARNING, &subject,
-			"the clock is not synchronised: readings are kept in the journal and get their true "
-			"time once it is (rule: %s; see clock.trust)",
-			clock_rule(g->clock));
+			"the clock shows %s and is not synchronised: readings are kept in the journal and get "
+			"their true time once it is (rule: %s; newest reading known: %s; see clock.trust)",
+			format_timestamp(now, now_realtime_ns() / NS_PER_US, false),
+			clock_rule(g->clock),
+			newest_us ? format_timestamp(newest, newest_us, false) : "none");
 		return;
 	}
 	journal_clock_set(g->journal, clock_offset_us());
