@@ -192,7 +192,6 @@ static void finish_callback(struct bus *b)
 {
 	bool round_end = schedule_n_due(b->schedule) == 0;
 
-	b->in_callback = false;
 	if (b->n_batch > 0 || (round_end && b->progress)) {
 		bus_flush_batch(b, round_end);
 	}
@@ -218,7 +217,6 @@ static void finish_callback(struct bus *b)
 
 static void begin_callback(struct bus *b)
 {
-	b->in_callback = true;
 	b->progress = false;
 	b->time_sampled = false;
 	heartbeat_busy(&b->heartbeat);

@@ -46,7 +46,6 @@ struct bus {
 
 	/* the bus thread's own */
 	struct schedule *schedule;
-	bool in_callback;
 	bool progress; /* the callback reported or failed something */
 	bool in_dispatch;
 	bool time_sampled;

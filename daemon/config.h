@@ -121,7 +121,4 @@ struct config *config_ref(struct config *config);
 void config_unref(struct config *config);
 DEFINE_CLEANUP(struct config *, config_unref)
 
-/* Number of milliseconds, microseconds and so on are never needed: all durations are nanoseconds.
- */
-
 #endif
