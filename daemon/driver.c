@@ -88,10 +88,43 @@ static char *check_driver(const struct scg_driver *driver, const char *name)
 	return NULL;
 }
 
+static char *check_tool(const char *name, const struct scg_tool *tool)
+{
+	_cleanup_(freep) char *text = NULL;
+
+	if (!tool) {
+		return NULL;
+	}
+	if (!tool->step || tool->reserved != 0) {
+		return xasprintf("%s: it lacks step(), or its reserved word is not zero", name);
+	}
+	if (tool->n_options > OPTIONS_MAX || (tool->n_options > 0 && !tool->options)) {
+		return xasprintf("%s: the number of its options is wrong", name);
+	}
+	if (options_check_table(tool->options, tool->n_options, &text) < 0) {
+		return xasprintf("%s options: %s", name, text);
+	}
+	return NULL;
+}
+
+static char *check_tools(const struct scg_driver *driver)
+{
+	char *problem = check_tool("scan", driver->scan);
+
+	return problem ? problem : check_tool("probe", driver->probe);
+}
+
+/* How much of the structure a driver of that level has. */
+static size_t size_at_level(uint32_t abi)
+{
+	return abi < 2 ? offsetof(struct scg_driver, plan) : sizeof(struct scg_driver);
+}
+
 static const struct scg_driver *load(const char *name, const char *path, char **ret_error)
 {
 	_cleanup_(freep) char *problem = NULL;
 	const struct scg_driver *driver;
+	_cleanup_(freep) struct scg_driver *ours = NULL;
 	void *handle;
 
 	/* without a slash dlopen() would look in the folders of the system's libraries */
@@ -108,12 +141,18 @@ static const struct scg_driver *load(const char *name, const char *path, char **
 	driver = dlsym(handle, SYMBOL);
 	problem = driver ? check_driver(driver, name)
 			 : xstrdup("it does not export " SYMBOL ", so it is no driver");
+	if (!problem) {
+		/* in a copy, what came after its level is there, and is zero */
+		ours = xcalloc(1, sizeof(*ours));
+		memcpy(ours, driver, size_at_level(driver->abi));
+		problem = check_tools(ours);
+	}
 	if (problem) {
 		*ret_error = xasprintf("driver \"%s\" (%s): %s", name, path, problem);
 		(void)dlclose(handle); /* nothing of it is in use */
 		return NULL;
 	}
-	return driver;
+	return steal_ptr(ours);
 }
 
 static const struct scg_driver *find_or_load(const char *name, const char *path, char **ret_error)

@@ -20,11 +20,13 @@
  *  2. It reads the configuration against the driver's option tables: unknown options, wrong types
  *     and values out of range are refused with file, line and column before the driver runs.
  *  3. check(bus), if there is one: relations between options that a range cannot say. No I/O.
- *     This runs also for `sensocan-gateway check`, and then nothing below follows.
+ *     This runs also for `sensocan-gateway check`, and then nothing below follows. plan(bus), if
+ *     there is one: what the sensors will take of the bus's time. No I/O either.
  *  4. open(bus): acquire the hardware. On failure everything is released again; the daemon calls
  *     open() again after a growing delay, for ever.
  *  5. poll(bus, due, n_due) whenever sensors are due, and dispatch(bus) whenever the descriptor
  *     that open() left in bus->fd is readable. Either may be NULL, not both.
+ *     Between these calls a person may ask for a scan or a probe: the step() of a tool.
  *  6. close(bus), exactly once for each open() that succeeded: because poll() or dispatch() said
  *     that the link is gone, because nothing on the bus answered for three rounds, because the
  *     configuration changed, or because the daemon stops. After it, 4 may follow.
@@ -37,9 +39,9 @@
  *
  * Blocking
  * --------
- * open() and poll() may block, at most 5 seconds at a time without a call into the host table (each
- * call counts as progress). Between transactions ask host->stopping(bus) and return soon when it
- * is true. dispatch() and check() never wait.
+ * open(), poll() and step() may block, at most 5 seconds at a time without a call into the host
+ * table (each call counts as progress). Between transactions ask host->stopping(bus) and return
+ * soon when it is true. dispatch(), check() and plan() never wait.
  *
  * Memory
  * ------
@@ -62,8 +64,8 @@
 extern "C" {
 #endif
 
-/* The level of this header. Level 1: the first. */
-#define SCG_ABI_LEVEL 1u
+/* The level of this header. Level 1: the first. Level 2: plan, scan and probe. */
+#define SCG_ABI_LEVEL 2u
 
 /* Number of elements of an array, for the option tables. */
 #define SCG_COUNT(array) ((uint32_t)(sizeof(array) / sizeof((array)[0])))
@@ -97,6 +99,11 @@ extern "C" {
 #define SCG_LOG_NOTICE  5u /* a change of state */
 #define SCG_LOG_INFO    6u
 #define SCG_LOG_DEBUG   7u
+
+/* Kinds of what a tool says, for scg_host.tell. */
+#define SCG_TELL_RESULT   1u /* a line for people, printed at once */
+#define SCG_TELL_STANZA   2u /* a line of YAML for `sensors:`, printed together at the end */
+#define SCG_TELL_PROGRESS 3u /* what is being done; the next one takes its place */
 
 /* One option's value; which member counts follows from the option's type. */
 union scg_value {
@@ -185,9 +192,9 @@ struct scg_host {
 	void (*fail)(struct scg_bus *bus, struct scg_sensor *sensor, const char *reason);
 
 	/*
-	 * Only from check(): the configuration cannot work. `sensor` is NULL for the bus's own
-	 * options; `option` names the option at fault or is NULL. May be called many times; the
-	 * daemon adds file, line and column.
+	 * Only from check(): the configuration cannot work; and from step 0 of a tool, about its
+	 * options. `sensor` is NULL for the bus's own options; `option` names the option at fault
+	 * or is NULL. May be called many times; the daemon adds file, line and column.
 	 */
 	void (*complain)(const struct scg_bus *bus, const struct scg_sensor *sensor,
 		const char *option, const char *format, ...) SCG_PRINTF(4, 5);
@@ -200,6 +207,47 @@ struct scg_host {
 	int32_t (*stopping)(const struct scg_bus *bus);
 
 	/* Level 1 ends here. */
+
+	/*
+	 * Only from plan(): what the link is, in words that go after "at" ("9600 bit/s, 8E1"), and
+	 * what would help if it is too slow ("a higher baud"). The texts are copied.
+	 */
+	void (*plan_link)(const struct scg_bus *bus, const char *link, const char *advice);
+
+	/*
+	 * Only from plan(): a transaction that is made once every `interval_ns` for `n_sensors`
+	 * sensors. It keeps the bus busy for at least `least_ns`, which is what the link itself
+	 * needs whoever answers, and probably for `likely_ns`. `what` says which one ("unit 3,
+	 * holding 100 to 131"). A bus that needs more than its time at the least is refused.
+	 */
+	void (*plan_request)(const struct scg_bus *bus, const char *what, uint32_t n_sensors,
+		int64_t interval_ns, int64_t least_ns, int64_t likely_ns);
+
+	/* Only from the step() of a tool: a line without its end, `kind` being SCG_TELL_... */
+	void (*tell)(const struct scg_bus *bus, uint32_t kind, const char *format, ...)
+		SCG_PRINTF(3, 4);
+
+	/* Level 2 ends here. */
+};
+
+/*
+ * Something that a person asks of a bus, beside its readings: `sensocan-gateway scan` and `probe`.
+ * It runs on an open bus, step by step, and the daemon polls between the steps.
+ */
+struct scg_tool {
+	const struct scg_option *options; /* on the command line as --name VALUE; may be NULL */
+	uint32_t n_options;
+	uint32_t reserved; /* zero */
+
+	/*
+	 * Does step number `step`, counted from 0: one transaction or so, under the rules for
+	 * poll(). What it found it says by host->tell(). 1 if there is another step, 0 if this was
+	 * the last, -EINVAL after host->complain() about an option (in step 0, with sensor NULL),
+	 * or another negative errno if it failed; the bus stays open in any case. A tool may never
+	 * be asked for its next step, or begin again with step 0. It leaves the link as poll()
+	 * expects it.
+	 */
+	int (*step)(struct scg_bus *bus, const union scg_value *options, uint64_t step);
 };
 
 /*
@@ -253,6 +301,18 @@ struct scg_driver {
 	void (*close)(struct scg_bus *bus);
 
 	/* Level 1 ends here. */
+
+	/*
+	 * Optional. Says from the options alone, by host->plan_link() and host->plan_request(),
+	 * what reading the sensors will take of the bus. As check(): no I/O, nothing is written.
+	 * Called only if check() had nothing to complain about.
+	 */
+	void (*plan)(struct scg_bus *bus);
+
+	const struct scg_tool *scan;  /* finds what is on the bus; NULL: it cannot */
+	const struct scg_tool *probe; /* shows one place in all ways to read it; NULL: it cannot */
+
+	/* Level 2 ends here. */
 };
 
 /* The symbol that a driver exports. */

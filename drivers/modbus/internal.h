@@ -3,7 +3,7 @@
 #define MODBUS_INTERNAL_H
 
 /*
- * The inside of the Modbus driver: its options, and what it remembers of a bus, of its units and of
+ * The inside of the Modbus driver: what it remembers of a bus, of its units and of
  * its sensors. modbus.c calls plan.c for what to ask next, a transport to ask it, and health.c when
  * the answer is not what was hoped for.
  *
@@ -13,64 +13,13 @@
 
 #include <stdbool.h>
 
+#include "options.h"
 #include "sensocan-driver.h"
+#include "value.h"
 
-enum {
-	BUS_TRANSPORT,
-	BUS_HOST,
-	BUS_PORT,
-	BUS_CONNECT_TIMEOUT,
-	BUS_DEVICE,
-	BUS_BAUD,
-	BUS_PARITY,
-	BUS_DATA_BITS,
-	BUS_STOP_BITS,
-	BUS_RS485,
-	BUS_RESPONSE_TIMEOUT,
-	BUS_REQUEST_GAP,
-	BUS_MAX_REGISTERS,
-	BUS_MAX_BITS,
-	BUS_MAX_GAP,
-	N_BUS_OPTIONS
-};
-
-enum {
-	SENSOR_UNIT,
-	SENSOR_TABLE,
-	SENSOR_REGISTER,
-	SENSOR_TYPE,
-	SENSOR_ORDER,
-	SENSOR_BIT,
-	N_SENSOR_OPTIONS
-};
-
-/* In the order of the choices in options.c. */
-enum { TRANSPORT_TCP, TRANSPORT_RTU, TRANSPORT_RTU_TCP };
-enum { TABLE_HOLDING, TABLE_INPUT, TABLE_COIL, TABLE_DISCRETE };
-enum {
-	TYPE_INT16,
-	TYPE_UINT16,
-	TYPE_INT32,
-	TYPE_UINT32,
-	TYPE_INT64,
-	TYPE_UINT64,
-	TYPE_FLOAT32,
-	TYPE_FLOAT64,
-	TYPE_BOOL
-};
-enum { ORDER_ABCD, ORDER_CDAB, ORDER_BADC, ORDER_DCBA };
-
-#define MODBUS_ADDRESSES      65536u /* in each table, [AP] 4.4 */
-#define MODBUS_READ_REGISTERS 125    /* most in one request, [AP] 6.3 */
-#define MODBUS_READ_BITS      2000   /* most in one request, [AP] 6.1 */
-#define MODBUS_WIDTH_MAX      4u     /* registers of the widest type */
-#define MODBUS_PDU_MAX        253u   /* [AP] 4.1 */
-#define MODBUS_MISSES_TO_REST 3      /* then a unit is asked more rarely */
+#define MODBUS_PDU_MAX        253u /* [AP] 4.1 */
+#define MODBUS_MISSES_TO_REST 3    /* then a unit is asked more rarely */
 #define MODBUS_REASON_MAX     160
-
-extern const struct scg_option modbus_bus_options[N_BUS_OPTIONS];
-extern const struct scg_option modbus_sensor_options[N_SENSOR_OPTIONS];
-void modbus_check(struct scg_bus *bus);
 
 /* One slave. Its sensors are sensors[begin..end) of the bus. */
 struct modbus_unit {
@@ -88,8 +37,8 @@ struct modbus_sensor {
 	struct modbus_unit *unit;
 	uint32_t address, end; /* registers or bits [address, end) of the table */
 	uint32_t due;          /* equals modbus_bus.generation if due in this call of poll() */
-	uint8_t table, type, order;
-	int8_t bit;
+	uint8_t table;
+	struct modbus_value value;
 	/* No request crosses the border between the sensor before and this one until then. */
 	int64_t cut_until_ns;
 	/* The slave refuses it even alone: asked alone and rarely, its neighbours without it. */
@@ -117,16 +66,6 @@ struct modbus_block {
 	uint32_t begin, end;
 	uint32_t address, count;
 };
-
-static inline bool modbus_is_bit_table(uint8_t table)
-{
-	return table == TABLE_COIL || table == TABLE_DISCRETE;
-}
-
-/* Registers, or bits of a bit table, that a value takes. */
-uint32_t modbus_type_width(uint8_t type);
-/* The value of a sensor from the data of an answer that begins at `address`. */
-double modbus_decode(const struct modbus_sensor *sensor, const uint8_t *data, uint32_t address);
 
 /* Fills b->sensors and b->units from b->bus. 0 or -ENOMEM; modbus_plan_free() in either case. */
 int modbus_plan_new(struct modbus_bus *b);

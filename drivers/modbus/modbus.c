@@ -92,6 +92,19 @@ static struct modbus_pdu encode_request(uint8_t table, const struct modbus_block
 	};
 }
 
+static double decode(const struct modbus_sensor *s, const struct modbus_block *block,
+	const struct modbus_pdu *answer)
+{
+	const uint8_t *data = answer->bytes + 2;
+	uint32_t at = s->address - block->address;
+
+	if (modbus_is_bit_table(s->table)) {
+		/* The first bit is the lowest of the first byte, [AP] 6.1. */
+		return data[at / 8] >> at % 8 & 1;
+	}
+	return modbus_value_decode(s->value, data + 2 * (size_t)at);
+}
+
 static void report_block(
 	struct modbus_bus *b, const struct modbus_block *block, const struct modbus_pdu *answer)
 {
@@ -102,8 +115,8 @@ static void report_block(
 		const struct modbus_sensor *s = &b->sensors[i];
 
 		if (s->due == b->generation) {
-			bus->host->report(bus, s->sensor, time_ns,
-				modbus_decode(s, answer->bytes + 2, block->address), SCG_GOOD);
+			bus->host->report(
+				bus, s->sensor, time_ns, decode(s, block, answer), SCG_GOOD);
 		}
 	}
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "internal.h"
+#include "options.h"
 
 #include <stddef.h>
 
 #include "line.h"
+#include "value.h"
 
 static const char *const transports[] = {"tcp", "rtu", "rtu-tcp", NULL};
 static const char *const parities[] = {"none", "even", "odd", NULL};
@@ -241,7 +242,7 @@ static void check_register_sensor(const struct scg_bus *bus, const struct scg_se
 {
 	const union scg_value *options = sensor->options;
 	int64_t type = options[SENSOR_TYPE].i;
-	uint32_t width = modbus_type_width((uint8_t)type);
+	uint32_t width = modbus_value_width(modbus_value_of(options));
 
 	if (type == TYPE_BOOL && options[SENSOR_BIT].i < 0) {
 		bus->host->complain(bus, sensor, "type",

@@ -43,11 +43,9 @@ static void sensor_init(struct modbus_sensor *s, struct scg_sensor *sensor)
 
 	s->sensor = sensor;
 	s->table = (uint8_t)options[SENSOR_TABLE].i;
-	s->type = (uint8_t)options[SENSOR_TYPE].i;
-	s->order = (uint8_t)options[SENSOR_ORDER].i;
-	s->bit = (int8_t)options[SENSOR_BIT].i;
+	s->value = modbus_value_of(options);
 	s->address = (uint32_t)options[SENSOR_REGISTER].i;
-	s->end = s->address + (modbus_is_bit_table(s->table) ? 1 : modbus_type_width(s->type));
+	s->end = s->address + (modbus_is_bit_table(s->table) ? 1 : modbus_value_width(s->value));
 }
 
 static uint32_t count_units(const struct modbus_bus *b)

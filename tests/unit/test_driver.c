@@ -32,8 +32,8 @@ static void test_bad_drivers(void **state)
 	} cases[] = {
 		{"no-symbol", "it does not export scg_driver_1, so it is no driver"},
 		{"garbage", "driver \"garbage\" cannot be loaded: "},
-		{"too-new", "built for driver ABI 3, this daemon has 1; "},
-		{"level-zero", "built for driver ABI 0, this daemon has 1; "},
+		{"too-new", "built for driver ABI 3, this daemon has 2; "},
+		{"level-zero", "built for driver ABI 0, this daemon has 2; "},
 		{"reserved", "its reserved word is not zero"},
 		{"misnamed", "it calls itself \"tiny\", expected the name of the file"},
 		{"nameless", "it calls itself \"\", expected the name of the file"},

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A driver built at level 1 under a daemon of level 2: this program is compiled with a header whose
- * structures have grown, the driver is not.
+ * A driver built at level 1, with the header of that time, under the daemon of today.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +12,7 @@
 #include "driver.h"
 #include "util.h"
 
-_Static_assert(SCG_ABI_LEVEL == 2, "this needs the newer header");
+_Static_assert(SCG_ABI_LEVEL > 1, "this needs the newer header");
 
 static double last_value;
 static unsigned n_reports;
@@ -25,15 +24,9 @@ static void report(struct scg_bus *bus, struct scg_sensor *sensor, int64_t time_
 	n_reports++;
 }
 
-static void of_level_2(struct scg_bus *bus)
-{
-	fail_msg("a driver of level 1 cannot know this function");
-}
-
 static void test_older_driver_works(void **state)
 {
-	static const struct scg_host host = {
-		.abi = SCG_ABI_LEVEL, .report = report, .of_level_2 = of_level_2};
+	static const struct scg_host host = {.abi = SCG_ABI_LEVEL, .report = report};
 	union scg_value bus_options[] = {{.s = "/dev/one"}};
 	union scg_value sensor_options[] = {{.i = 42}};
 	struct scg_sensor sensor = {.name = "temp", .options = sensor_options};
@@ -45,12 +38,15 @@ static void test_older_driver_works(void **state)
 		.n_sensors = 1,
 		.fd = -1};
 	_cleanup_(freep) char *error = NULL;
-	const struct scg_driver *driver = driver_find("tiny", &error);
+	const struct scg_driver *driver = driver_find("level-one", &error);
 
 	assert_null(error);
 	assert_non_null(driver);
 	assert_int_equal(driver->abi, 1);
-	assert_true(driver->abi < SCG_ABI_LEVEL);
+	/* what comes after the end of its own structure is not read as ours */
+	assert_null(driver->plan);
+	assert_null(driver->scan);
+	assert_null(driver->probe);
 	assert_int_equal(driver->open(&bus), 0);
 	assert_int_equal(driver->poll(&bus, sensors, 1), 0);
 	driver->close(&bus);

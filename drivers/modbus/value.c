@@ -1,11 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "internal.h"
+#include "value.h"
 
+#include <stdbool.h>
 #include <string.h>
 
-uint32_t modbus_type_width(uint8_t type)
+#include "options.h"
+
+struct modbus_value modbus_value_of(const union scg_value *options)
 {
-	switch (type) {
+	return (struct modbus_value){
+		.type = (uint8_t)options[SENSOR_TYPE].i,
+		.order = (uint8_t)options[SENSOR_ORDER].i,
+		.bit = (int8_t)options[SENSOR_BIT].i,
+	};
+}
+
+uint32_t modbus_value_width(struct modbus_value value)
+{
+	switch (value.type) {
 	case TYPE_INT32:
 	case TYPE_UINT32:
 	case TYPE_FLOAT32:
@@ -56,20 +68,14 @@ static double as_float64(uint64_t raw)
 	return value;
 }
 
-double modbus_decode(const struct modbus_sensor *sensor, const uint8_t *data, uint32_t address)
+double modbus_value_decode(struct modbus_value value, const uint8_t *bytes)
 {
-	uint32_t at = sensor->address - address;
-	uint64_t raw;
+	uint64_t raw = gather(bytes, modbus_value_width(value), value.order);
 
-	if (modbus_is_bit_table(sensor->table)) {
-		/* The first bit is the lowest of the first byte, [AP] 6.1. */
-		return (data[at / 8] >> at % 8) & 1;
+	if (value.bit >= 0) {
+		return (double)(raw >> value.bit & 1);
 	}
-	raw = gather(data + 2 * (size_t)at, sensor->end - sensor->address, sensor->order);
-	if (sensor->bit >= 0) {
-		return (double)(raw >> sensor->bit & 1);
-	}
-	switch (sensor->type) {
+	switch (value.type) {
 	case TYPE_INT16:
 		return (int16_t)raw;
 	case TYPE_INT32:
