@@ -169,21 +169,26 @@ static struct modbus_sensor *mark_due(
 static int ask(struct modbus_bus *b, const struct modbus_sensor *first, int64_t now_ns)
 {
 	struct modbus_block block = modbus_plan_block(b, first, now_ns);
-	struct modbus_pdu request = encode_request(first->table, &block);
-	bool patient = first->unit->misses == 0;
-	struct modbus_pdu answer;
+	int64_t timeout_ns = b->bus->options[BUS_RESPONSE_TIMEOUT].i;
+	struct modbus_exchange x = {
+		.request = encode_request(first->table, &block),
+		.unit = first->unit->id,
+		.is_trusted = first->unit->misses == 0,
+		.limit_ns = timeout_ns,
+		.quiet_ns = timeout_ns,
+	};
 	char silence[MODBUS_REASON_MAX];
-	int r = b->transport->exchange(b->link, first->unit->id, &request, patient, &answer);
+	int r = b->transport->exchange(b->link, &x);
 
 	if (r < 0) {
 		return r;
 	}
 	switch (r) {
 	case MODBUS_ANSWERED:
-		return handle_answer(b, &block, &answer);
+		return handle_answer(b, &block, &x.answer);
 	case MODBUS_SILENT:
 		(void)snprintf(silence, sizeof(silence), "no answer within %g s",
-			(double)b->bus->options[BUS_RESPONSE_TIMEOUT].i / 1e9);
+			(double)timeout_ns / 1e9);
 		modbus_health_silent(b, &block, silence, clock_ns(CLOCK_MONOTONIC));
 		return 0;
 	case MODBUS_DAMAGED:

@@ -258,10 +258,10 @@ static void forgive(struct rtu_link *link)
 	link->unit_quiet_until_ns[link->request[0]] = 0;
 }
 
-/* A request had no good answer. */
-static void owe(struct rtu_link *link, bool only_unit)
+/* A request had no good answer, and may still get one for `quiet_ns`. */
+static void owe(struct rtu_link *link, int64_t quiet_ns, bool only_unit)
 {
-	int64_t until_ns = modbus_now_ns() + link->bus->options[BUS_RESPONSE_TIMEOUT].i;
+	int64_t until_ns = modbus_now_ns() + quiet_ns;
 
 	link->is_owed = true;
 	if (only_unit) {
@@ -373,10 +373,11 @@ static int judge_silence(struct rtu_link *link)
 									: MODBUS_DAMAGED;
 }
 
-static int await_answer(struct rtu_link *link, struct modbus_pdu *ret_answer)
+static int await_answer(struct rtu_link *link, struct modbus_exchange *x)
 {
 	int64_t wire_ns = (int64_t)(ANSWER_EXTRA + link->data_size) * link->char_ns;
-	int64_t deadline_ns = link->last_ns + link->bus->options[BUS_RESPONSE_TIMEOUT].i + wire_ns;
+	int64_t sent_ns = link->last_ns;
+	int64_t deadline_ns = sent_ns + x->limit_ns + wire_ns;
 	bool is_last = false;
 	size_t at, size;
 
@@ -397,27 +398,27 @@ static int await_answer(struct rtu_link *link, struct modbus_pdu *ret_answer)
 		is_last = modbus_now_ns() >= deadline_ns;
 	}
 	note_stray(link, link->size - size);
-	ret_answer->size = size - 3;
-	memcpy(ret_answer->bytes, link->bytes + at + 1, ret_answer->size);
+	x->answer.size = size - 3;
+	memcpy(x->answer.bytes, link->bytes + at + 1, x->answer.size);
+	x->turn_ns = later(link->last_ns - sent_ns - (int64_t)size * link->char_ns, 0);
 	return MODBUS_ANSWERED;
 }
 
-static int rtu_exchange(void *data, uint8_t unit, const struct modbus_pdu *request, bool patient,
-	struct modbus_pdu *ret_answer)
+static int rtu_exchange(void *data, struct modbus_exchange *x)
 {
 	struct rtu_link *link = data;
-	int r = prepare(link, unit);
+	int r = prepare(link, x->unit);
 
 	if (r == 0) {
-		encode(link, unit, request);
+		encode(link, x->unit, &x->request);
 		r = send_request(link);
 		if (r == 0) {
-			r = await_answer(link, ret_answer);
+			r = await_answer(link, x);
 		}
 		if (r == MODBUS_ANSWERED) {
 			forgive(link);
 		} else {
-			owe(link, r == MODBUS_SILENT && !patient);
+			owe(link, x->quiet_ns, r == MODBUS_SILENT && !x->is_trusted);
 		}
 	}
 	return r == -ECANCELED ? MODBUS_STOPPED : r;

@@ -341,8 +341,7 @@ static int receive_frame(
  * for what is no Modbus. A peer that confuses units or lengths may confuse more: MODBUS_NONSENSE,
  * and a new connection for the next request.
  */
-static int take_frame(struct tcp_link *link, uint8_t unit, const uint8_t *frame, int n,
-	struct modbus_pdu *ret_answer)
+static int take_frame(struct tcp_link *link, const uint8_t *frame, int n, struct modbus_exchange *x)
 {
 	int length = frame[4] << 8 | frame[5]; /* of unit and PDU */
 	bool is_whole = n == HEADER_SIZE - 1 + length;
@@ -353,23 +352,23 @@ static int take_frame(struct tcp_link *link, uint8_t unit, const uint8_t *frame,
 	if ((frame[0] << 8 | frame[1]) != link->transaction) {
 		return is_whole ? MODBUS_SILENT : -EPROTO;
 	}
-	if (!is_whole || frame[6] != unit) {
+	if (!is_whole || frame[6] != x->unit) {
 		modbus_close(link->modbus);
 		return MODBUS_NONSENSE;
 	}
-	ret_answer->size = (size_t)length - 1;
-	memcpy(ret_answer->bytes, frame + HEADER_SIZE, ret_answer->size);
+	x->answer.size = (size_t)length - 1;
+	memcpy(x->answer.bytes, frame + HEADER_SIZE, x->answer.size);
 	return MODBUS_ANSWERED;
 }
 
-static int await_answer(
-	struct tcp_link *link, uint8_t unit, bool patient, struct modbus_pdu *ret_answer)
+static int await_answer(struct tcp_link *link, struct modbus_exchange *x)
 {
-	int64_t timeout_ns = link->bus->options[BUS_RESPONSE_TIMEOUT].i;
-	int64_t begin_ns = monotonic_ns();
+	int64_t timeout_ns = x->limit_ns;
+	int64_t sent_ns = monotonic_ns();
+	int64_t begin_ns = sent_ns;
 	uint8_t frame[MODBUS_TCP_MAX_ADU_LENGTH];
 
-	if (patient && link->busy_until_ns > begin_ns) {
+	if (x->is_trusted && link->busy_until_ns > begin_ns) {
 		begin_ns = link->busy_until_ns;
 	}
 	/* A slave that goes on sending something else must not hold the bus. */
@@ -390,22 +389,22 @@ static int await_answer(
 			break;
 		}
 		if (r >= 0) {
-			r = take_frame(link, unit, frame, r, ret_answer);
+			r = take_frame(link, frame, r, x);
 		}
 		if (r != MODBUS_SILENT) {
 			link->busy_until_ns = 0;
+			x->turn_ns = monotonic_ns() - sent_ns;
 			return r;
 		}
 		if (link->bus->host->stopping(link->bus)) {
 			return -ECANCELED;
 		}
 	} while (monotonic_ns() < begin_ns + timeout_ns);
-	link->busy_until_ns = begin_ns + 2 * timeout_ns;
+	link->busy_until_ns = begin_ns + timeout_ns + link->bus->options[BUS_RESPONSE_TIMEOUT].i;
 	return MODBUS_SILENT;
 }
 
-static int tcp_exchange(void *data, uint8_t unit, const struct modbus_pdu *request, bool patient,
-	struct modbus_pdu *ret_answer)
+static int tcp_exchange(void *data, struct modbus_exchange *x)
 {
 	struct tcp_link *link = data;
 	int r;
@@ -413,10 +412,10 @@ static int tcp_exchange(void *data, uint8_t unit, const struct modbus_pdu *reque
 	wait_gap(link);
 	r = revive(link);
 	if (r == 0) {
-		r = send_request(link, unit, request);
+		r = send_request(link, x->unit, &x->request);
 	}
 	if (r == 0) {
-		r = await_answer(link, unit, patient, ret_answer);
+		r = await_answer(link, x);
 	}
 	link->last_ns = monotonic_ns();
 	return r == -ECANCELED ? MODBUS_STOPPED : r;

@@ -26,17 +26,27 @@ struct modbus_pdu {
 	uint8_t bytes[MODBUS_PDU_MAX];
 };
 
+/* One request, and what came of it. */
+struct modbus_exchange {
+	struct modbus_pdu request;
+	uint8_t unit;
+	/* The unit answered the last time. TCP: an earlier request may still keep a gateway busy,
+	   give it the time to get over that. RTU: if it is silent now it may be late, so that it
+	   gets the line for itself for `quiet_ns`. */
+	bool is_trusted;
+	int64_t limit_ns; /* how long to wait for the answer, besides the time on the wire */
+	int64_t quiet_ns; /* RTU: after silence, how long an answer may still come */
+
+	struct modbus_pdu answer; /* written if MODBUS_ANSWERED, as is the next one */
+	int64_t turn_ns;          /* the time that it took the unit, without that on the wire */
+};
+
 struct modbus_transport {
 	/* 0 and *ret_link, or a negative errno. May block; looks at stopping(). */
 	int (*open)(struct scg_bus *bus, void **ret_link);
-	/*
-	 * Sends `request` to `unit` and waits for the answer. `patient`: the unit answered before.
-	 * TCP: an earlier request may still keep a gateway busy, give it the time to get over that.
-	 * RTU: if it is silent now it may be late, give it the line for a while. An enum
-	 * modbus_outcome, or a negative errno if the link is gone.
-	 */
-	int (*exchange)(void *link, uint8_t unit, const struct modbus_pdu *request, bool patient,
-		struct modbus_pdu *ret_answer);
+	/* Sends the request and waits for the answer. An enum modbus_outcome, or a negative errno
+	   if the link is gone. */
+	int (*exchange)(void *link, struct modbus_exchange *x);
 	void (*close)(void *link);
 };
 
