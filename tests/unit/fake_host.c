@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -113,8 +114,11 @@ static void _printf_(4, 5) host_complain(const struct scg_bus *bus, const struct
 	_cleanup_(freep) char *text = NULL;
 	va_list args;
 
-	if (!is_callback(f, "check")) {
-		violate(f, "complain() outside check()");
+	if (!is_callback(f, "check") && !(is_callback(f, "step") && f->step == 0)) {
+		violate(f, "complain() outside check() and step 0");
+	}
+	if (sensor && !is_callback(f, "check")) {
+		violate(f, "complain() of a tool about a sensor");
 	}
 	va_start(args, format);
 	text = xvasprintf(format, args);
@@ -145,6 +149,89 @@ static int32_t host_stopping(const struct scg_bus *bus)
 	return f->stop && *f->stop;
 }
 
+/* Words that end up in a line for people. */
+static bool is_line(const char *text)
+{
+	if (!text || !*text || !is_utf8(text, strlen(text))) {
+		return false;
+	}
+	for (; *text; text++) {
+		if ((unsigned char)*text < ' ') {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void host_plan_link(const struct scg_bus *bus, const char *link, const char *advice)
+{
+	struct fake_bus *f = fake_of(bus);
+
+	if (!is_callback(f, "plan")) {
+		violate(f, "plan_link() outside plan()");
+	}
+	if (f->link || f->advice) {
+		violate(f, "plan_link() twice");
+		return;
+	}
+	if (!is_line(link) || !is_line(advice)) {
+		violate(f, "plan_link() without link or advice in words");
+		return;
+	}
+	f->link = xstrdup(link);
+	f->advice = xstrdup(advice);
+}
+
+static void host_plan_request(const struct scg_bus *bus, const char *what, uint32_t n_sensors,
+	int64_t interval_ns, int64_t least_ns, int64_t likely_ns)
+{
+	struct fake_bus *f = fake_of(bus);
+
+	if (!is_callback(f, "plan")) {
+		violate(f, "plan_request() outside plan()");
+	}
+	if (!is_line(what)) {
+		violate(f, "plan_request() without saying which in words");
+		return;
+	}
+	if (n_sensors == 0 || n_sensors > f->bus.n_sensors) {
+		violate(f, "plan_request() for %u sensors", n_sensors);
+	}
+	if (interval_ns <= 0 || least_ns < 0 || likely_ns < least_ns) {
+		violate(f, "plan_request() with times that cannot be");
+	}
+	GROW(f->requests, f->n_requests, f->requests_capacity);
+	f->requests[f->n_requests++] = (struct fake_request){.what = xstrdup(what),
+		.n_sensors = n_sensors,
+		.interval_ns = interval_ns,
+		.least_ns = least_ns,
+		.likely_ns = likely_ns};
+}
+
+static void _printf_(3, 4)
+	host_tell(const struct scg_bus *bus, uint32_t kind, const char *format, ...)
+{
+	struct fake_bus *f = fake_of(bus);
+	char *text;
+	va_list args;
+
+	va_start(args, format);
+	text = xvasprintf(format, args);
+	va_end(args);
+	if (!is_callback(f, "step")) {
+		violate(f, "tell() outside the step() of a tool");
+	}
+	if (kind < SCG_TELL_RESULT || kind > SCG_TELL_PROGRESS) {
+		violate(f, "tell() of kind %u", kind);
+	}
+	/* an empty line is allowed: it sets things apart */
+	if (*text && !is_line(text)) {
+		violate(f, "tell() of what is no line: %s", text);
+	}
+	GROW(f->lines, f->n_lines, f->lines_capacity);
+	f->lines[f->n_lines++] = (struct fake_line){.kind = kind, .text = text};
+}
+
 static const struct scg_host host = {
 	.abi = SCG_ABI_LEVEL,
 	.report = host_report,
@@ -152,6 +239,9 @@ static const struct scg_host host = {
 	.complain = host_complain,
 	.log = host_log,
 	.stopping = host_stopping,
+	.plan_link = host_plan_link,
+	.plan_request = host_plan_request,
+	.tell = host_tell,
 };
 
 static int64_t choice_index(const struct scg_option *option, const char *text)
@@ -281,6 +371,16 @@ static void check_table(const struct scg_option *table, uint32_t n)
 	}
 }
 
+static void check_tool(const char *name, const struct scg_tool *tool)
+{
+	if (tool && (!tool->step || tool->reserved)) {
+		die("%s: step() is missing, or the reserved word is not zero", name);
+	}
+	if (tool) {
+		check_table(tool->options, tool->n_options);
+	}
+}
+
 static const struct scg_driver *load(void **ret_library, const char *directory, const char *name)
 {
 	_cleanup_(freep) char *path = xasprintf("%s/%s.so", directory, name);
@@ -300,6 +400,10 @@ static const struct scg_driver *load(void **ret_library, const char *directory, 
 	}
 	check_table(driver->bus_options, driver->n_bus_options);
 	check_table(driver->sensor_options, driver->n_sensor_options);
+	if (driver->abi >= 2) {
+		check_tool("scan", driver->scan);
+		check_tool("probe", driver->probe);
+	}
 	return driver;
 }
 
@@ -343,9 +447,22 @@ struct scg_sensor *fake_bus_add(
 	return sensor;
 }
 
+static void forget_plan(struct fake_bus *f)
+{
+	for (size_t i = 0; i < f->n_requests; i++) {
+		free(f->requests[i].what);
+	}
+	f->n_requests = 0;
+	free(f->link);
+	free(f->advice);
+	f->link = f->advice = NULL;
+}
+
 void fake_bus_free(struct fake_bus *f)
 {
 	fake_bus_close(f);
+	forget_plan(f);
+	fake_bus_forget(f);
 	for (uint32_t i = 0; i < f->bus.n_sensors; i++) {
 		free_values(f->driver->sensor_options, f->driver->n_sensor_options,
 			f->sensors[i]->options);
@@ -360,6 +477,8 @@ void fake_bus_free(struct fake_bus *f)
 	free(f->sensors);
 	free(f->is_due);
 	free(f->results);
+	free(f->requests);
+	free(f->lines);
 	(void)dlclose(f->library); /* nothing to do about an error */
 	free(f);
 }
@@ -386,6 +505,37 @@ bool fake_bus_complained(const struct fake_bus *f, const char *complaint)
 		}
 	}
 	return false;
+}
+
+size_t fake_bus_plan(struct fake_bus *f)
+{
+	forget_plan(f);
+	if (f->driver->abi >= 2 && f->driver->plan) {
+		f->callback = "plan";
+		f->driver->plan(&f->bus);
+		f->callback = NULL;
+	}
+	return f->n_requests;
+}
+
+double fake_bus_least(const struct fake_bus *f)
+{
+	double share = 0;
+
+	for (size_t i = 0; i < f->n_requests; i++) {
+		share += (double)f->requests[i].least_ns / (double)f->requests[i].interval_ns;
+	}
+	return share;
+}
+
+double fake_bus_likely(const struct fake_bus *f)
+{
+	double share = 0;
+
+	for (size_t i = 0; i < f->n_requests; i++) {
+		share += (double)f->requests[i].likely_ns / (double)f->requests[i].interval_ns;
+	}
+	return share;
 }
 
 /* Descriptors that the process has open. */
@@ -514,6 +664,73 @@ int fake_bus_round(struct fake_bus *f)
 void fake_bus_forget(struct fake_bus *f)
 {
 	f->n_results = 0;
+	for (size_t i = 0; i < f->n_lines; i++) {
+		free(f->lines[i].text);
+	}
+	f->n_lines = 0;
+}
+
+static int call_step(struct fake_bus *f, const struct scg_tool *tool, const union scg_value *values,
+	uint64_t step)
+{
+	size_t n_complaints = f->n_complaints;
+	int r;
+
+	if (!f->is_open) {
+		die("step while closed");
+	}
+	f->step = step;
+	f->callback = "step";
+	r = tool->step(&f->bus, values, step);
+	f->callback = NULL;
+	if (r > 1) {
+		violate(f, "step() returned %d", r);
+	}
+	if (f->n_complaints > n_complaints && r != -EINVAL) {
+		violate(f, "complain(), and yet step() returned %d", r);
+	}
+	return r;
+}
+
+static union scg_value *tool_values(const struct scg_tool *tool, const char *options)
+{
+	union scg_value *values = default_values(tool->options, tool->n_options);
+
+	set_values(tool->options, tool->n_options, values, options);
+	return values;
+}
+
+int fake_bus_step(
+	struct fake_bus *f, const struct scg_tool *tool, const char *options, uint64_t step)
+{
+	union scg_value *values = tool_values(tool, options);
+	int r = call_step(f, tool, values, step);
+
+	free_values(tool->options, tool->n_options, values);
+	return r;
+}
+
+int fake_bus_run(struct fake_bus *f, const struct scg_tool *tool, const char *options)
+{
+	union scg_value *values = tool_values(tool, options);
+	uint64_t step = 0;
+	int r;
+
+	do {
+		r = call_step(f, tool, values, step++);
+	} while (r == 1 && !f->violation[0]);
+	free_values(tool->options, tool->n_options, values);
+	return r;
+}
+
+bool fake_bus_told(const struct fake_bus *f, uint32_t kind, const char *text)
+{
+	for (size_t i = 0; i < f->n_lines; i++) {
+		if (f->lines[i].kind == kind && strcmp(f->lines[i].text, text) == 0) {
+			return true;
+		}
+	}
+	return false;
 }
 
 const struct fake_result *fake_bus_result(const struct fake_bus *f, const struct scg_sensor *s)

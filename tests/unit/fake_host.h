@@ -23,6 +23,19 @@ struct fake_result {
 	char reason[200];
 };
 
+/* What plan() said of one transaction. */
+struct fake_request {
+	char *what;
+	uint32_t n_sensors;
+	int64_t interval_ns, least_ns, likely_ns;
+};
+
+/* What a tool said. */
+struct fake_line {
+	uint32_t kind; /* SCG_TELL_... */
+	char *text;
+};
+
 struct fake_bus {
 	struct scg_bus bus; /* first: the host functions find the rest */
 	const struct scg_driver *driver;
@@ -39,6 +52,12 @@ struct fake_bus {
 	const _Atomic bool *stop; /* what stopping() says; NULL: never */
 	int n_fds;                /* descriptors of the process before open() */
 	unsigned n_stopping_calls;
+	char *link, *advice; /* of the last fake_bus_plan(); NULL: not said */
+	struct fake_request *requests;
+	size_t n_requests, requests_capacity;
+	struct fake_line *lines; /* until fake_bus_forget() */
+	size_t n_lines, lines_capacity;
+	uint64_t step; /* of the tool, while its step() runs */
 };
 
 /*
@@ -57,6 +76,12 @@ void fake_bus_set(struct fake_bus *f, const char *options);
 size_t fake_bus_check(struct fake_bus *f);
 bool fake_bus_complained(const struct fake_bus *f, const char *complaint);
 
+/* Runs plan() and returns the number of requests in f->requests. */
+size_t fake_bus_plan(struct fake_bus *f);
+/* The share of the bus's time that they take: at the least, and probably. */
+double fake_bus_least(const struct fake_bus *f);
+double fake_bus_likely(const struct fake_bus *f);
+
 int fake_bus_open(struct fake_bus *f);
 void fake_bus_close(struct fake_bus *f);
 
@@ -65,6 +90,15 @@ int fake_bus_poll(struct fake_bus *f, struct scg_sensor *const *due, uint32_t n_
 /* All sensors are due: calls poll() as the daemon does until all are dealt with. */
 int fake_bus_round(struct fake_bus *f);
 void fake_bus_forget(struct fake_bus *f);
+
+/* One step of a tool (f->driver->scan, f->driver->probe) with options as for fake_bus_new(). */
+int fake_bus_step(
+	struct fake_bus *f, const struct scg_tool *tool, const char *options, uint64_t step);
+/* All its steps: 0, or what the one returned that failed. */
+int fake_bus_run(struct fake_bus *f, const struct scg_tool *tool, const char *options);
+/* A line that the tool has told, exactly so. */
+bool fake_bus_told(const struct fake_bus *f, uint32_t kind, const char *text);
+
 /* The last result for a sensor, or NULL. */
 const struct fake_result *fake_bus_result(const struct fake_bus *f, const struct scg_sensor *s);
 
