@@ -92,17 +92,30 @@ static struct modbus_pdu encode_request(uint8_t table, const struct modbus_block
 	};
 }
 
-static double decode(const struct modbus_sensor *s, const struct modbus_block *block,
-	const struct modbus_pdu *answer)
+/* Reports the sensor's value in the data of an answer, or why there is none. */
+static void report_value(struct scg_bus *bus, const struct modbus_sensor *s,
+	const struct modbus_block *block, const uint8_t *data, int64_t time_ns)
 {
-	const uint8_t *data = answer->bytes + 2;
 	uint32_t at = s->address - block->address;
+	char problem[MODBUS_REASON_MAX / 2], reason[MODBUS_REASON_MAX];
+	double value;
+	int r;
 
 	if (modbus_is_bit_table(s->table)) {
 		/* The first bit is the lowest of the first byte, [AP] 6.1. */
-		return data[at / 8] >> at % 8 & 1;
+		bus->host->report(bus, s->sensor, time_ns, data[at / 8] >> at % 8 & 1, SCG_GOOD);
+		return;
 	}
-	return modbus_value_decode(s->value, data + 2 * (size_t)at);
+	data += 2 * (size_t)at;
+	r = modbus_value_decode(&s->value, data, &value);
+	if (r == 0) {
+		bus->host->report(bus, s->sensor, time_ns, value, SCG_GOOD);
+		return;
+	}
+	modbus_value_explain(&s->value, data, r, problem, sizeof(problem));
+	(void)snprintf(reason, sizeof(reason), "unit %d, %s register %u: %s", s->unit->id,
+		modbus_tables[s->table], s->address, problem);
+	bus->host->fail(bus, s->sensor, reason);
 }
 
 static void report_block(
@@ -115,8 +128,7 @@ static void report_block(
 		const struct modbus_sensor *s = &b->sensors[i];
 
 		if (s->due == b->generation) {
-			bus->host->report(
-				bus, s->sensor, time_ns, decode(s, block, answer), SCG_GOOD);
+			report_value(bus, s, block, answer->bytes + 2, time_ns);
 		}
 	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "options.h"
 
+#include <errno.h>
 #include <stddef.h>
 
 #include "line.h"
@@ -8,10 +9,12 @@
 
 static const char *const transports[] = {"tcp", "rtu", "rtu-tcp", NULL};
 static const char *const parities[] = {"none", "even", "odd", NULL};
-static const char *const tables[] = {"holding", "input", "coil", "discrete", NULL};
-static const char *const types[] = {"int16", "uint16", "int32", "uint32", "int64", "uint64",
-	"float32", "float64", "bool", NULL};
-static const char *const orders[] = {"ABCD", "CDAB", "BADC", "DCBA", NULL};
+const char *const modbus_tables[] = {"holding", "input", "coil", "discrete", NULL};
+const char *const modbus_types[] = {"int16", "uint16", "int32", "uint32", "int64", "uint64",
+	"float32", "float64", "bool", "int48", "uint48", "bcd16", "bcd32", "bcd48", "bcd64",
+	"mod10_32", "mod10_48", "mod10_64", "string", NULL};
+const char *const modbus_orders[] = {"ABCD", "CDAB", "BADC", "DCBA", "ABCDEFGH", "GHEFCDAB",
+	"BADCFEHG", "HGFEDCBA", "CDABGHEF", "EFGHABCD", "DCBAHGFE", "FEHGBADC", NULL};
 
 const struct scg_option modbus_bus_options[N_BUS_OPTIONS] = {
 	[BUS_TRANSPORT] = {.name = "transport",
@@ -127,7 +130,7 @@ const struct scg_option modbus_sensor_options[N_SENSOR_OPTIONS] = {
 	[SENSOR_TABLE] = {.name = "table",
 		.type = SCG_CHOICE,
 		.fallback = "holding",
-		.choices = tables,
+		.choices = modbus_tables,
 		.help = "Holding registers (function 3), input registers (4), coils (1) or "
 			"discrete inputs (2)."},
 	[SENSOR_REGISTER] = {.name = "register",
@@ -140,25 +143,43 @@ const struct scg_option modbus_sensor_options[N_SENSOR_OPTIONS] = {
 	[SENSOR_TYPE] = {.name = "type",
 		.type = SCG_CHOICE,
 		.fallback = "uint16",
-		.choices = types,
-		.help = "What the registers hold. Types of 32 bits take two registers, types of "
-			"64 bits four. Readings are double-precision numbers: 64-bit integers "
-			"beyond 2^53 are rounded. Coils and discrete inputs are 0 or 1 and need "
-			"no type."},
+		.choices = modbus_types,
+		.help = "What the registers hold: 16 bits a register, so that types of 32 bits "
+			"take two, of 48 three, of 64 four. bcd has a decimal digit in each 4 "
+			"bits, mod10 four decimal digits in each register. Readings are "
+			"double-precision numbers: integers beyond 2^53 are rounded. Coils and "
+			"discrete inputs are 0 or 1 and need no type; string is no number, and "
+			"refused."},
 	[SENSOR_ORDER] = {.name = "order",
 		.type = SCG_CHOICE,
 		.fallback = "ABCD",
-		.choices = orders,
+		.choices = modbus_orders,
 		.help = "Order of the bytes on the wire: ABCD is the standard's, CDAB has the low "
 			"register first, BADC swaps the bytes of each register, DCBA both. A type "
-			"of 16 bits knows only plain (ABCD, CDAB) and swapped (BADC, DCBA)."},
+			"of 16 bits knows only plain (ABCD, CDAB) and swapped (BADC, DCBA). The "
+			"orders of eight letters are for types of 64 bits."},
 	[SENSOR_BIT] = {.name = "bit",
 		.type = SCG_INT,
 		.fallback = "-1",
 		.min = -1,
-		.max = 15,
-		.help = "One bit of a register, 0 being the lowest: the reading is 0 or 1. -1 "
-			"takes the whole register."},
+		.max = 63,
+		.help = "The lowest bit of a field within the value, 0 being the value's lowest. "
+			"-1 takes the whole value."},
+	[SENSOR_BITS] = {.name = "bits",
+		.type = SCG_INT,
+		.fallback = "1",
+		.min = 1,
+		.max = 64,
+		.unit = "bits",
+		.help = "With bit: how many bits the field has. A single bit is 0 or 1; a longer "
+			"field is signed if the type is."},
+	[SENSOR_NO_VALUE] = {.name = "no_value",
+		.type = SCG_STRING,
+		.max = 20,
+		.help = "What the device sends when it has no value, as a sensor that is broken: "
+			"then there is no reading. 0x8000 means these bits in the registers, in "
+			"the right order; -999 means the number before scale and offset. NaN never "
+			"is a reading."},
 };
 
 static void check_network(const struct scg_bus *bus)
@@ -228,42 +249,103 @@ static void check_bit_sensor(const struct scg_bus *bus, const struct scg_sensor 
 	if (type != TYPE_BOOL && type != TYPE_UINT16) {
 		bus->host->complain(bus, sensor, "type",
 			"%s does not fit a %s, which is a single bit: leave it out, or bool",
-			types[type],
+			modbus_types[type],
 			sensor->options[SENSOR_TABLE].i == TABLE_COIL ? "coil" : "discrete input");
 	}
-	if (sensor->options[SENSOR_BIT].i >= 0) {
+	if (sensor->options[SENSOR_BIT].i >= 0 || sensor->options[SENSOR_BITS].i != 1) {
 		bus->host->complain(bus, sensor, "bit",
 			"picks a bit of a register, but table %s has no registers",
-			tables[sensor->options[SENSOR_TABLE].i]);
+			modbus_tables[sensor->options[SENSOR_TABLE].i]);
+	}
+	if (sensor->options[SENSOR_NO_VALUE].s) {
+		bus->host->complain(bus, sensor, "no_value",
+			"is for registers: a single bit has none to spare");
+	}
+}
+
+static void check_field(const struct scg_bus *bus, const struct scg_sensor *sensor)
+{
+	const union scg_value *options = sensor->options;
+	struct modbus_value value = modbus_value_of(options);
+	const char *type = modbus_types[value.type];
+	uint32_t n_bits = 16 * modbus_value_width(value);
+
+	if (value.bit < 0) {
+		if (value.bits != 1) {
+			bus->host->complain(bus, sensor, "bits",
+				"needs bit: which is the lowest of them, 0 to %u", n_bits - 1);
+		}
+		if (value.type == TYPE_BOOL) {
+			bus->host->complain(bus, sensor, "type",
+				"bool in table %s needs bit: which of the register's bits, 0 to 15",
+				modbus_tables[options[SENSOR_TABLE].i]);
+		}
+	} else if (!modbus_value_has_bits(value)) {
+		bus->host->complain(bus, sensor, "bit",
+			"picks bits of an integer: type must be bool, intN or uintN, not %s", type);
+	} else if (value.type == TYPE_BOOL && value.bits != 1) {
+		bus->host->complain(
+			bus, sensor, "bits", "bool is one bit: several are a number, uint16");
+	} else if ((uint32_t)value.bit + value.bits > n_bits) {
+		bus->host->complain(bus, sensor, value.bits == 1 ? "bit" : "bits",
+			"%s has the bits 0 to %u, and no bit %d", type, n_bits - 1,
+			value.bit + value.bits - 1);
+	}
+}
+
+static void check_no_value(const struct scg_bus *bus, const struct scg_sensor *sensor)
+{
+	const char *text = sensor->options[SENSOR_NO_VALUE].s;
+	struct modbus_value value = modbus_value_of(sensor->options);
+	int r = text ? modbus_value_set_marker(&value, text) : 0;
+
+	if (r == -ERANGE) {
+		bus->host->complain(
+			bus, sensor, "no_value", "%s never is %s", modbus_types[value.type], text);
+	} else if (r == -E2BIG) {
+		bus->host->complain(bus, sensor, "no_value",
+			"%s has too many digits for a number: give the bits, as 0x8000", text);
+	} else if (r < 0) {
+		bus->host->complain(bus, sensor, "no_value",
+			"\"%s\" is neither bits, as 0x8000, nor a whole number, as -999", text);
+	}
+}
+
+static void check_place(const struct scg_bus *bus, const struct scg_sensor *sensor)
+{
+	const union scg_value *options = sensor->options;
+	struct modbus_value value = modbus_value_of(options);
+	const char *type = modbus_types[value.type];
+	uint32_t width = modbus_value_width(value);
+
+	if (!modbus_value_order_fits(value)) {
+		bus->host->complain(bus, sensor, "order",
+			"%s is for types of 64 bits, and %s has %u: ABCD, CDAB, BADC or DCBA",
+			modbus_orders[value.order], type, 16 * width);
+	}
+	if ((uint64_t)options[SENSOR_REGISTER].i + width > MODBUS_ADDRESSES) {
+		bus->host->complain(bus, sensor, "register",
+			"%s takes %u registers from here, but the last register is %u", type, width,
+			MODBUS_ADDRESSES - 1);
+	}
+	if (width > bus->options[BUS_MAX_REGISTERS].i) {
+		bus->host->complain(bus, sensor, "type",
+			"%s takes %u registers in one request, but the bus has max_registers %d",
+			type, width, (int)bus->options[BUS_MAX_REGISTERS].i);
 	}
 }
 
 static void check_register_sensor(const struct scg_bus *bus, const struct scg_sensor *sensor)
 {
-	const union scg_value *options = sensor->options;
-	int64_t type = options[SENSOR_TYPE].i;
-	uint32_t width = modbus_value_width(modbus_value_of(options));
-
-	if (type == TYPE_BOOL && options[SENSOR_BIT].i < 0) {
+	if (sensor->options[SENSOR_TYPE].i == TYPE_STRING) {
 		bus->host->complain(bus, sensor, "type",
-			"bool in table %s needs bit: which of the register's bits, 0 to 15",
-			tables[options[SENSOR_TABLE].i]);
+			"a reading is a number, and string is text: leave this sensor out, or read "
+			"one of its registers as uint16 if a number does");
+		return;
 	}
-	if (options[SENSOR_BIT].i >= 0 && type != TYPE_BOOL && type != TYPE_UINT16) {
-		bus->host->complain(bus, sensor, "bit",
-			"picks a bit of one register: type must be bool or uint16, not %s",
-			types[type]);
-	}
-	if ((uint64_t)options[SENSOR_REGISTER].i + width > MODBUS_ADDRESSES) {
-		bus->host->complain(bus, sensor, "register",
-			"%s takes %u registers from here, but the last register is %u", types[type],
-			width, MODBUS_ADDRESSES - 1);
-	}
-	if (width > bus->options[BUS_MAX_REGISTERS].i) {
-		bus->host->complain(bus, sensor, "type",
-			"%s takes %u registers in one request, but the bus has max_registers %d",
-			types[type], width, (int)bus->options[BUS_MAX_REGISTERS].i);
-	}
+	check_field(bus, sensor);
+	check_no_value(bus, sensor);
+	check_place(bus, sensor);
 }
 
 void modbus_check(struct scg_bus *bus)

@@ -43,6 +43,8 @@ enum {
 	SENSOR_TYPE,
 	SENSOR_ORDER,
 	SENSOR_BIT,
+	SENSOR_BITS,
+	SENSOR_NO_VALUE,
 	N_SENSOR_OPTIONS
 };
 
@@ -50,6 +52,10 @@ enum {
 enum { TRANSPORT_TCP, TRANSPORT_RTU, TRANSPORT_RTU_TCP };
 enum { TABLE_HOLDING, TABLE_INPUT, TABLE_COIL, TABLE_DISCRETE };
 
+/* The words of the choices, ended by NULL. */
+extern const char *const modbus_tables[];
+extern const char *const modbus_types[];
+extern const char *const modbus_orders[];
 extern const struct scg_option modbus_bus_options[N_BUS_OPTIONS];
 extern const struct scg_option modbus_sensor_options[N_SENSOR_OPTIONS];
 void modbus_check(struct scg_bus *bus);

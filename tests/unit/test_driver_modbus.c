@@ -387,7 +387,7 @@ static void check_says_what_cannot_work(void **state)
 	(void)fake_bus_add(f, "a", 1, "register: 0, type: bool");
 	(void)fake_bus_add(f, "b", 1, "register: 0, type: float64");
 	(void)fake_bus_add(f, "c", 1, "register: 65535, type: float32");
-	(void)fake_bus_add(f, "d", 1, "register: 0, type: int32, bit: 3");
+	(void)fake_bus_add(f, "d", 1, "register: 0, type: float32, bit: 3");
 	(void)fake_bus_add(f, "e", 1, "register: 0, type: int32, table: coil");
 	(void)fake_bus_add(f, "f", 1, "register: 0, bit: 2, table: discrete");
 	(void)fake_bus_add(f, "fine", 1, "register: 65535, bit: 2");
@@ -400,8 +400,8 @@ static void check_says_what_cannot_work(void **state)
 	assert_true(fake_bus_complained(f,
 		"c: register: float32 takes 2 registers from here, but the last register is "
 		"65535"));
-	assert_true(fake_bus_complained(
-		f, "d: bit: picks a bit of one register: type must be bool or uint16, not int32"));
+	assert_true(fake_bus_complained(f,
+		"d: bit: picks bits of an integer: type must be bool, intN or uintN, not float32"));
 	assert_true(fake_bus_complained(f,
 		"e: type: int32 does not fit a coil, which is a single bit: leave it out, or "
 		"bool"));
