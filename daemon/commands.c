@@ -182,8 +182,11 @@ static void print_sensor(void *ctx, const struct bus_sensor_status *status)
 
 static bool is_wanted(const struct config *config, const char *device)
 {
+	if (!device) {
+		return true;
+	}
 	for (uint32_t i = 0; i < config->n_devices; i++) {
-		if (!device || strcmp(config->devices[i]->name, device) == 0) {
+		if (strcmp(config->devices[i]->name, device) == 0) {
 			return true;
 		}
 	}

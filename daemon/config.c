@@ -19,10 +19,7 @@ static const struct scg_option root_table[N_ROOT] = {
 		.type = OPTION_NODE,
 		.flags = SCG_REQUIRED,
 		.unit = "a list of buses"},
-	[ROOT_DEVICES] = {.name = "devices",
-		.type = OPTION_NODE,
-		.flags = SCG_REQUIRED,
-		.unit = "a list of devices with their sensors"},
+	[ROOT_DEVICES] = {.name = "devices", .type = OPTION_NODE},
 };
 
 static void load_root(struct loader *l, const struct yaml_node *root)
@@ -42,14 +39,21 @@ static void load_root(struct loader *l, const struct yaml_node *root)
 	if (nodes[ROOT_DEVICES]) {
 		config_load_devices(l, nodes[ROOT_DEVICES]);
 	}
+	/* who has not found them yet begins so */
+	if (l->problems->n_errors == 0 && l->config->n_sensors == 0) {
+		problems_complain(l->problems, true, place_of(nodes[ROOT_DEVICES]), "", "devices",
+			"no sensors yet, nothing will be read; `sensocan-gateway scan BUS` searches a bus "
+			"for them");
+	}
 }
 
-struct config *config_load(const char *file, struct problems *problems)
+static struct config *load(const char *file, struct problems *problems, bool allow_overload)
 {
 	_cleanup_(yaml_tree_freep) struct yaml_tree *tree = yaml_tree_load(file, problems);
 	_cleanup_(config_unrefp) struct config *config = NULL;
 	_cleanup_(arena_freep) struct arena *scratch = arena_new();
-	struct loader l = {.problems = problems, .scratch = scratch};
+	struct loader l = {
+		.problems = problems, .scratch = scratch, .allow_overload = allow_overload};
 
 	if (!tree) {
 		return NULL;
@@ -63,12 +67,23 @@ struct config *config_load(const char *file, struct problems *problems)
 
 	load_root(&l, yaml_tree_root(tree));
 	config_check_drivers(&l);
+	config_check_plans(&l);
 	config_make_fingerprints(&l);
 	config_names_clear(&l.bus_names);
 	config_names_clear(&l.noted);
 	free(l.buses);
 	free(l.sensors);
 	return problems->n_errors == 0 ? steal_ptr(config) : NULL;
+}
+
+struct config *config_load(const char *file, struct problems *problems)
+{
+	return load(file, problems, false);
+}
+
+struct config *config_load_overloaded(const char *file, struct problems *problems)
+{
+	return load(file, problems, true);
 }
 
 struct config *config_ref(struct config *config)
@@ -169,17 +184,27 @@ const char *config_take_path(struct loader *l, const char *path)
 const struct yaml_node *config_expect_list(
 	struct loader *l, const struct yaml_node *node, const char *where, const char *key)
 {
+	const struct yaml_node *list = config_expect_list_or_none(l, node, where, key);
+
+	if (!list && (node->is_null || node->kind == YAML_KIND_SEQUENCE)) {
+		problems_complain(l->problems, false, place_of(node), where, key,
+			"empty, expected one at least");
+	}
+	return list;
+}
+
+const struct yaml_node *config_expect_list_or_none(
+	struct loader *l, const struct yaml_node *node, const char *where, const char *key)
+{
+	if (node->is_null) {
+		return NULL;
+	}
 	if (node->kind != YAML_KIND_SEQUENCE) {
 		problems_complain(l->problems, false, place_of(node), where, key,
 			"expected a list (lines that begin with \"- \")");
 		return NULL;
 	}
-	if (node->n == 0) {
-		problems_complain(l->problems, false, place_of(node), where, key,
-			"empty, expected one at least");
-		return NULL;
-	}
-	return node;
+	return node->n > 0 ? node : NULL;
 }
 
 uint64_t config_hash_values(

@@ -117,6 +117,9 @@ struct config {
  * password files are read. The caller owns one reference.
  */
 struct config *config_load(const char *file, struct problems *problems);
+/* The same, but that a bus has not the time for all its sensors is a warning only: for commands
+   that show what it takes, or search a bus, and do not poll. */
+struct config *config_load_overloaded(const char *file, struct problems *problems);
 struct config *config_ref(struct config *config);
 void config_unref(struct config *config);
 DEFINE_CLEANUP(struct config *, config_unref)

@@ -5,6 +5,9 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "driver.h"
+#include "plan.h"
+
 /*
  * What a driver's check() gets: a bus and its sensors as it will see them when it runs, and a host
  * that can only complain.
@@ -17,28 +20,11 @@ struct checked_sensor {
 
 struct checked_bus {
 	struct scg_bus bus;
+	struct scg_host host;
 	struct loader *l;
 	const struct bus_config *config;
 	const struct bus_source *source;
 };
-
-static void ignore_report(struct scg_bus *bus, struct scg_sensor *sensor, int64_t time_ns,
-	double value, uint32_t quality)
-{
-}
-
-static void ignore_failure(struct scg_bus *bus, struct scg_sensor *sensor, const char *reason)
-{
-}
-
-static void ignore_log(const struct scg_bus *bus, uint32_t level, const char *format, ...)
-{
-}
-
-static int32_t never_stopping(const struct scg_bus *bus)
-{
-	return 0;
-}
 
 /* The option's value in the mapping, or NULL. */
 static const struct yaml_node *find_option(const struct yaml_node *options, const char *option)
@@ -103,15 +89,6 @@ static void complain(const struct scg_bus *bus, const struct scg_sensor *sensor,
 	}
 }
 
-static const struct scg_host check_host = {
-	.abi = SCG_ABI_LEVEL,
-	.report = ignore_report,
-	.fail = ignore_failure,
-	.complain = complain,
-	.log = ignore_log,
-	.stopping = never_stopping,
-};
-
 /* The bus's sensors, in its order; the loader's sources stand in the order of the configuration. */
 static void make_sensors(struct checked_bus *b, uint32_t index)
 {
@@ -145,15 +122,17 @@ static void check_bus(struct loader *l, uint32_t index)
 {
 	const struct bus_config *config = l->config->buses[index];
 	struct checked_bus b = {
-		.bus = {.host = &check_host,
+		.bus = {.host = &b.host,
 			.name = config->name,
 			.options = config->options,
 			.fd = -1},
+		.host = driver_deaf_host,
 		.l = l,
 		.config = config,
 		.source = &l->buses[index],
 	};
 
+	b.host.complain = complain;
 	make_sensors(&b, index);
 	config->driver->check(&b.bus);
 }
@@ -168,6 +147,37 @@ void config_check_drivers(struct loader *l)
 		if (driver && driver->check && !l->buses[i].broken) {
 			check_bus(l, i);
 		}
+	}
+}
+
+/* A bus that cannot keep its intervals whoever answers is refused; one that probably cannot is
+ * not. */
+static void check_plan(struct loader *l, const struct bus_config *config)
+{
+	_cleanup_(plan_clear) struct plan plan = {0};
+	_cleanup_(freep) char *where = xasprintf("buses[%u] (%s)", config->index, config->name);
+	_cleanup_(freep) char *excess = NULL;
+	struct place place = place_of(l->buses[config->index].node);
+
+	plan_make(config, &plan);
+	if (plan.least > 1) {
+		excess = plan_describe_excess(&plan, plan.least);
+		problems_complain(
+			l->problems, l->allow_overload, place, where, NULL, "needs %s", excess);
+	} else if (plan.likely > 1) {
+		excess = plan_describe_excess(&plan, plan.likely);
+		problems_complain(
+			l->problems, true, place, where, NULL, "will probably need %s", excess);
+	}
+}
+
+void config_check_plans(struct loader *l)
+{
+	if (l->problems->n_errors > 0) {
+		return; /* an interval that was refused stands in for another: sums mislead */
+	}
+	for (uint32_t i = 0; i < l->config->n_buses; i++) {
+		check_plan(l, l->config->buses[i]);
 	}
 }
 

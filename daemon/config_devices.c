@@ -36,10 +36,7 @@ static const struct scg_option device_table[N_DEVICE] = {
 		.type = SCG_STRING,
 		.max = CONFIG_NAME_MAX},
 	[DEVICE_DEFAULTS] = {.name = "defaults", .type = OPTION_NODE},
-	[DEVICE_SENSORS] = {.name = "sensors",
-		.type = OPTION_NODE,
-		.flags = SCG_REQUIRED,
-		.unit = "a list of sensors"},
+	[DEVICE_SENSORS] = {.name = "sensors", .type = OPTION_NODE},
 };
 
 struct device_names {
@@ -174,7 +171,7 @@ static void load_device(
 		config_check_defaults(l, device, nodes[DEVICE_DEFAULTS]);
 	}
 	list = nodes[DEVICE_SENSORS]
-		       ? config_expect_list(l, nodes[DEVICE_SENSORS], where, "sensors")
+		       ? config_expect_list_or_none(l, nodes[DEVICE_SENSORS], where, "sensors")
 		       : NULL;
 	if (list) {
 		load_sensors(l, device, nodes[DEVICE_DEFAULTS], list);
@@ -220,10 +217,10 @@ static void collect_by_bus(struct loader *l)
 
 		bus->sensors = arena_array(
 			l->arena, bus->n_sensors, sizeof(struct sensor_config *));
-		if (bus->n_sensors == 0 && all_found && bus->name[0] != '\0') {
+		if (bus->n_sensors == 0 && config->n_sensors > 0 && all_found &&
+			bus->name[0] != '\0') {
 			problems_complain(l->problems, true, place_of(l->buses[i].node), "", NULL,
-				"buses[%u] (%s): no sensor is on this bus, it will not be opened",
-				i, bus->name);
+				"buses[%u] (%s): no sensor is on this bus", i, bus->name);
 		}
 		bus->n_sensors = 0;
 	}
@@ -238,7 +235,7 @@ static void collect_by_bus(struct loader *l)
 
 void config_load_devices(struct loader *l, const struct yaml_node *node)
 {
-	const struct yaml_node *list = config_expect_list(l, node, "", "devices");
+	const struct yaml_node *list = config_expect_list_or_none(l, node, "", "devices");
 	struct device_names known = {0};
 	struct config *config = l->config;
 	uint32_t n_sensors;

@@ -57,6 +57,7 @@ struct loader {
 	struct sensor_source *sensors;
 	struct arena *scratch;     /* until the file is read */
 	struct config_names noted; /* problems of values that sensors share by `defaults` */
+	bool allow_overload;       /* a bus that needs more than its time is a warning only */
 };
 
 void config_load_platform(struct loader *l, const struct yaml_node *node);
@@ -87,6 +88,8 @@ const char *config_load_password(
 
 /* After all else: the drivers' own checks. */
 void config_check_drivers(struct loader *l);
+/* And if there are no errors: has each bus the time for its sensors? */
+void config_check_plans(struct loader *l);
 /* Fingerprints of buses and devices. */
 void config_make_fingerprints(struct loader *l);
 
@@ -104,8 +107,11 @@ const char *config_take_uuid(struct loader *l, const struct yaml_node *node, con
 	const char *key, const char *uuid);
 /* In the arena; a relative path starts from the directory of the configuration file. */
 const char *config_take_path(struct loader *l, const char *path);
-/* `node` if it is a list, else NULL with a problem noted. */
+/* `node` if it is a list with something in it, else NULL with a problem noted. */
 const struct yaml_node *config_expect_list(
+	struct loader *l, const struct yaml_node *node, const char *where, const char *key);
+/* The same, but that an empty list, or nothing at all, is no problem. */
+const struct yaml_node *config_expect_list_or_none(
 	struct loader *l, const struct yaml_node *node, const char *where, const char *key);
 /* A hash over the values of a table. */
 uint64_t config_hash_values(

@@ -31,6 +31,12 @@ void driver_for_each(void (*visit)(void *ctx, const char *name, const char *path
 			     const struct scg_driver *driver, const char *error),
 	void *ctx);
 
+/*
+ * A host on which no call has an effect: the beginning of those that listen to some of them only,
+ * while a driver checks or plans.
+ */
+extern const struct scg_host driver_deaf_host;
+
 /* What `sensocan-gateway drivers NAME` prints. */
 void driver_describe(FILE *out, const struct scg_driver *driver);
 

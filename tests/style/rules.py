@@ -17,7 +17,7 @@ LEVELS = [
     {"log", "arena"},
     {"clock", "heartbeat", "thread", "yaml_tree", "problems", "journal_block", "schedule"},
     {"options", "driver", "journal_db", "journal", "mqtt", "payload"},
-    {"config"},
+    {"config", "plan"},
     {"sensor", "sensor_map", "taken"},
     {"live", "history"},
     {"bus", "publisher"},
@@ -29,6 +29,8 @@ ALSO = {
     "yaml_tree": {"problems"},
     "problems": {"yaml_tree"},
     "driver": {"options"},
+    "config": {"plan"},
+    "plan": {"config"},
     "journal": {"journal_db"},
     "control": {"status"},
     "commands": {"control", "status"},
@@ -52,8 +54,8 @@ NEVER = {
 }
 # Levels that return what went wrong, or complain about a node, and never log.
 SILENT = {"arena", "clock", "config", "driver", "heartbeat", "journal", "journal_block",
-          "journal_db", "mqtt", "options", "payload", "problems", "schedule", "thread", "util",
-          "yaml_tree"}
+          "journal_db", "mqtt", "options", "payload", "plan", "problems", "schedule", "thread",
+          "util", "yaml_tree"}
 # One library, one file. Private parts of the module (mqtt_text.c) do not count as it.
 LIBRARIES = {
     r"yaml\.h": {"daemon/yaml_tree.c"},

@@ -511,6 +511,61 @@ static void test_ten_thousand_sensors(void **state)
 	assert_string_equal(config->buses[0]->sensors[9999]->slug, "s9999");
 }
 
+#define PLATFORM "platform: {host: h, tenant: t, tls: false}\n"
+#define DEVICE                                                                                     \
+	"devices:\n"                                                                               \
+	"  - uuid: a1b2c3d4-e5f6-7890-abcd-ef1234567890\n"                                         \
+	"    username: u\n"
+
+/* Who is about to search for his sensors has none yet. */
+static void test_no_sensors(void **state)
+{
+	static const char *const texts[] = {PLATFORM BUSES, PLATFORM BUSES "devices:\n",
+		PLATFORM BUSES "devices: []\n", PLATFORM BUSES DEVICE,
+		PLATFORM BUSES DEVICE "    sensors:\n", PLATFORM BUSES DEVICE "    sensors: []\n"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		_cleanup_(freep) char *said = NULL;
+		_cleanup_(config_unrefp) struct config *config = load_text(texts[i], &said);
+
+		assert_non_null(config);
+		assert_int_equal(config->n_buses, 1);
+		assert_int_equal(config->buses[0]->n_sensors, 0);
+		assert_non_null(
+			strstr(said, "warning: devices: no sensors yet, nothing will be read; "
+				     "`sensocan-gateway scan BUS` searches a bus for them\n"));
+		assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1);
+	}
+}
+
+static struct config *load_with(
+	struct config *(*function)(const char *, struct problems *), char **ret_text)
+{
+	struct problems problems;
+	struct config *config;
+
+	problems_init(&problems, "bad-plan.yaml");
+	config = function("bad-plan.yaml", &problems);
+	*ret_text = format_all(&problems);
+	problems_clear(&problems);
+	return config;
+}
+
+/* To see what a bus takes, or to search it, the schedule need not be possible. */
+static void test_overload_may_be_a_warning(void **state)
+{
+	_cleanup_(freep) char *refused = NULL;
+	_cleanup_(freep) char *warned = NULL;
+	_cleanup_(config_unrefp) struct config *config = NULL;
+
+	assert_null(load_with(config_load, &refused));
+	assert_non_null(strstr(refused, "bad-plan.yaml:4:5: buses[0] (slow): needs 1.7 s of"));
+	config = load_with(config_load_overloaded, &warned);
+	assert_non_null(config);
+	assert_non_null(
+		strstr(warned, "bad-plan.yaml:4:5: warning: buses[0] (slow): needs 1.7 s of"));
+}
+
 /* What is installed and shown as examples must be right, but for files that are not there. */
 static void check_shipped(const char *name)
 {
@@ -587,6 +642,8 @@ int main(void)
 		cmocka_unit_test(test_fingerprints),
 		cmocka_unit_test(test_too_many_buses),
 		cmocka_unit_test(test_ten_thousand_sensors),
+		cmocka_unit_test(test_no_sensors),
+		cmocka_unit_test(test_overload_may_be_a_warning),
 		cmocka_unit_test(test_shipped_files),
 	};
 

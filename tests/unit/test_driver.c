@@ -66,7 +66,7 @@ static void test_no_such_driver(void **state)
 	assert_non_null(strstr(near, "/tests/unit/drivers or "));
 	assert_non_null(strstr(near, ", did you mean tiny? There are: "));
 	assert_null(driver_find("something-else", &far));
-	assert_non_null(strstr(far, "; there are: bad-default, garbage, "));
+	assert_non_null(strstr(far, "; there are: bad-default, chatty, garbage, "));
 }
 
 static void test_never_a_path(void **state)
