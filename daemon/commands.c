@@ -21,13 +21,14 @@
 #define READ_PATIENCE_NS   (20 * NS_PER_S)
 #define STATUS_PATIENCE_NS (5 * NS_PER_S)
 
-struct config *command_load_config(const char *file)
+static struct config *load(
+	const char *file, struct config *(*function)(const char *, struct problems *))
 {
 	struct problems problems;
 	struct config *config;
 
 	problems_init(&problems, file);
-	config = config_load(file, &problems);
+	config = function(file, &problems);
 	problems_sort(&problems);
 	for (size_t i = 0; i < problems.n; i++) {
 		_cleanup_(freep) char *text = problems_format(&problems, i);
@@ -42,6 +43,31 @@ struct config *command_load_config(const char *file)
 	}
 	problems_clear(&problems);
 	return config;
+}
+
+struct config *command_load_config(const char *file)
+{
+	return load(file, config_load);
+}
+
+struct config *command_load_overloaded(const char *file)
+{
+	return load(file, config_load_overloaded);
+}
+
+const struct bus_config *command_find_bus(const struct config *config, const char *name)
+{
+	for (uint32_t i = 0; i < config->n_buses; i++) {
+		if (strcmp(config->buses[i]->name, name) == 0) {
+			return config->buses[i];
+		}
+	}
+	(void)fprintf(stderr, "%s has no bus \"%s\"; there are:", config->file, name);
+	for (uint32_t i = 0; i < config->n_buses; i++) {
+		(void)fprintf(stderr, "%s %s", i ? "," : "", config->buses[i]->name);
+	}
+	(void)fputc('\n', stderr);
+	return NULL;
 }
 
 int command_check(const struct command_options *options)

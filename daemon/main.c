@@ -41,13 +41,14 @@ static const char help[] =
 	"Commands:\n"
 	"  run             be the daemon, in the foreground\n"
 	"  check           say everything that is wrong with the configuration\n"
+	"  plan [BUS]      say what reading the sensors takes of the buses' time\n"
 	"  drivers [NAME]  list the drivers, or the options of one\n"
 	"  read            read every sensor once and print the values\n"
 	"  status          ask the running daemon how it is\n"
 	"\n"
 	"Options:\n"
 	"  -c, --config FILE      configuration (" DEFAULT_CONFIG_FILE ")\n"
-	"  -j, --json             read, status: JSON instead of a table\n"
+	"  -j, --json             plan, read, status: JSON instead of a table\n"
 	"  -d, --device NAME      read: only the sensors of this device\n"
 	"      --control PATH     run, status: control socket (" DEFAULT_CONTROL_SOCKET ")\n"
 	"      --driver-dir DIR   look for drivers in DIR before " DRIVER_DIR "\n"
@@ -304,6 +305,7 @@ struct command {
 static const struct command commands[] = {
 	{"run", command_run},
 	{"check", command_check},
+	{"plan", command_plan},
 	{"drivers", command_drivers},
 	{"read", command_read},
 	{"status", command_status},
@@ -403,6 +405,9 @@ int main(int argc, char **argv)
 	name = argv[optind++];
 	if (strcmp(name, "drivers") == 0 && optind < argc) {
 		options.driver = argv[optind++];
+	}
+	if (strcmp(name, "plan") == 0 && optind < argc) {
+		options.bus = argv[optind++];
 	}
 	if (optind < argc) {
 		return wrong_usage("one argument too many: ", argv[optind]);

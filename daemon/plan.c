@@ -99,6 +99,11 @@ void plan_clear(struct plan *plan)
 	*plan = (struct plan){0};
 }
 
+const char *plan_advice(const struct plan *plan)
+{
+	return plan->advice ? plan->advice : GENERAL_ADVICE;
+}
+
 /* Seconds with as many digits as it takes to see that they are more than `limit`. */
 static char *format_needed(double seconds, double limit)
 {
@@ -118,5 +123,5 @@ char *plan_describe_excess(const struct plan *plan, double share)
 	_cleanup_(freep) char *needed = format_needed(share * of, of);
 
 	return xasprintf("%s of every %.15g s%s%s: %s", needed, of, plan->link ? " at " : "",
-		plan->link ? plan->link : "", plan->advice ? plan->advice : GENERAL_ADVICE);
+		plan->link ? plan->link : "", plan_advice(plan));
 }

@@ -38,6 +38,9 @@ struct plan {
 void plan_make(const struct bus_config *config, struct plan *ret);
 void plan_clear(struct plan *plan);
 
+/* What would help a bus that needs too much. */
+const char *plan_advice(const struct plan *plan);
+
 /*
  * "1.7 s of every 1 s at 9600 baud, 8E1: a higher baud" of a share above 1: what is needed, of how
  * much. To be freed.

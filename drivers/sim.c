@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -112,6 +113,44 @@ static uint64_t sensor_key(int64_t seed, const char *name)
 		key = scramble(key ^ (uint8_t)*name);
 	}
 	return key;
+}
+
+static int compare_intervals(const void *left, const void *right)
+{
+	const int64_t *a = left, *b = right;
+
+	return (*a > *b) - (*a < *b);
+}
+
+/*
+ * All sensors that are due share a request. So what is sure are the requests of the shortest
+ * interval; those of longer ones may go with them.
+ */
+static void sim_plan(struct scg_bus *bus)
+{
+	const int64_t delay_ns = bus->options[BUS_DELAY].i;
+	/* One more, because calloc(0) may be NULL. */
+	int64_t *intervals = calloc((size_t)bus->n_sensors + 1, sizeof(*intervals));
+	char link[64];
+
+	if (!intervals) {
+		return;
+	}
+	for (uint32_t i = 0; i < bus->n_sensors; i++) {
+		intervals[i] = bus->sensors[i]->interval_ns;
+	}
+	qsort(intervals, bus->n_sensors, sizeof(*intervals), compare_intervals);
+	(void)snprintf(link, sizeof(link), "%g s a request", (double)delay_ns / (double)NS_PER_S);
+	bus->host->plan_link(bus, link, "a shorter delay, or longer intervals");
+	for (uint32_t i = 0, end; i < bus->n_sensors; i = end) {
+		end = i + 1;
+		while (end < bus->n_sensors && intervals[end] == intervals[i]) {
+			end++;
+		}
+		bus->host->plan_request(bus, "all that are due", end - i, intervals[i],
+			i == 0 ? delay_ns : 0, delay_ns);
+	}
+	free(intervals);
 }
 
 static void sim_close(struct scg_bus *bus)
@@ -220,4 +259,5 @@ const struct scg_driver scg_driver_1 = {
 	.open = sim_open,
 	.poll = sim_poll,
 	.close = sim_close,
+	.plan = sim_plan,
 };

@@ -61,7 +61,7 @@ LIBRARIES = {
     r"yaml\.h": {"daemon/yaml_tree.c"},
     r"sqlite3\.h": {"daemon/journal_db.c"},
     r"mosquitto\.h": {"daemon/mqtt.c"},
-    r"json-c/.*|json\.h": {"daemon/control.c", "daemon/commands.c", "daemon/status.c"},
+    r"json-c/.*|json\.h": {"daemon/commands.c", "daemon/commands_plan.c", "daemon/status.c"},
     r"systemd/.*": {"daemon/main.c", "daemon/log.c"},
     r"dlfcn\.h": {"daemon/driver.c"},
     r"modbus.*\.h": {"drivers/modbus"},
@@ -84,7 +84,8 @@ FORBIDDEN = {
         ("not safe with threads, or not safe at all", {"daemon/commands.c", "daemon/main.c"}),
     r"sleep|usleep|nanosleep|clock_nanosleep": ("wait for what wakes you", set()),
     r"printf|puts|putchar|perror": ("log.h, or a FILE of the caller",
-                                    {"daemon/commands.c", "daemon/main.c"}),
+                                    {"daemon/commands.c", "daemon/commands_plan.c",
+                                     "daemon/commands_tool.c", "daemon/main.c"}),
     r"setlocale": ("numbers must read the same everywhere", set()),
     r"signal": ("sigaction, or signalfd", set()),
 }

@@ -27,12 +27,12 @@ def run(*arguments):
 def test_help():
     done = run("--help")
     assert done.returncode == 0
-    for command in ("run", "check", "drivers", "read", "status"):
+    for command in ("run", "check", "plan", "drivers", "read", "status"):
         assert command in done.stdout
     assert not done.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "check", "drivers", "read", "status"])
+@pytest.mark.parametrize("command", ["run", "check", "plan", "drivers", "read", "status"])
 def test_help_of_a_command(command):
     done = run(command, "--help")
     assert done.returncode == 0

@@ -154,6 +154,31 @@ static void a_stop_request_ends_a_delay(void **state)
 	done(f);
 }
 
+static void the_plan_counts_delays(void **state)
+{
+	struct fake_bus *f = sim_bus("delay: 500ms");
+
+	(void)fake_bus_add(f, "a", 2 * NS_PER_S, "");
+	(void)fake_bus_add(f, "b", NS_PER_S, "");
+	(void)fake_bus_add(f, "c", 2 * NS_PER_S, "");
+	assert_int_equal(fake_bus_plan(f), 2);
+	assert_string_equal(f->link, "0.5 s a request");
+	assert_int_equal(f->requests[0].interval_ns, NS_PER_S);
+	assert_int_equal(f->requests[0].n_sensors, 1);
+	assert_int_equal(f->requests[1].n_sensors, 2);
+	assert_true(fabs(fake_bus_least(f) - 0.5) < 1e-9);
+	assert_true(fabs(fake_bus_likely(f) - 0.75) < 1e-9);
+	done(f);
+}
+
+static void without_sensors_there_are_no_requests(void **state)
+{
+	struct fake_bus *f = sim_bus("");
+
+	assert_int_equal(fake_bus_plan(f), 0);
+	done(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -163,6 +188,8 @@ int main(void)
 		cmocka_unit_test(a_counter_counts_readings),
 		cmocka_unit_test(failures_come_from_the_seed),
 		cmocka_unit_test(a_stop_request_ends_a_delay),
+		cmocka_unit_test(the_plan_counts_delays),
+		cmocka_unit_test(without_sensors_there_are_no_requests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
