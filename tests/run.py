@@ -132,6 +132,23 @@ def system(name, arguments=()):
     return step
 
 
+def install_lab(log):
+    """As a user would install it, into a folder that the machine of the lab copies."""
+    result = build("lab", ["--prefix=/usr", "--buildtype=release"])(log)
+    directory = BUILD / "lab"
+    if result.passed and not run(["meson", "install", "-C", directory, "--no-rebuild", "--destdir",
+                                  directory / "install"], log, 60):
+        result.passed, result.failed = 0, 1
+    return result
+
+
+def lab(log):
+    junit = BUILD / "lab" / "lab.junit.xml"
+    return tests([PYTHON, "-m", "pytest", "-c", "tests/lab/pytest.ini", "-n", str(JOBS),
+                  f"--junitxml={junit}", "tests/lab"], junit, log, 1200,
+                 {"BUILD_DIR": str(BUILD / "lab"), "PYTHONDONTWRITEBYTECODE": "1"})
+
+
 def style(script):
     return lambda log: check([PYTHON, f"tests/style/{script}"], log)
 
@@ -154,6 +171,7 @@ NEEDS = {
     "unit-clang": "build-clang", "tidy": "build-clang",
     "unit-asan": "build-asan", "system-asan": "build-asan",
     "unit-tsan": "build-tsan", "system-tsan": "build-tsan",
+    "lab": "build-lab",
 }
 
 STEPS = {
@@ -172,6 +190,8 @@ STEPS = {
     "system": system("gcc"),
     "system-asan": system("asan", ["-m", "core"]),
     "system-tsan": system("tsan", ["-m", "core"]),
+    "build-lab": install_lab,
+    "lab": lab,
 }
 
 
