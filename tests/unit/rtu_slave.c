@@ -363,3 +363,18 @@ struct fake_bus *rtu_slave_bus(const struct rtu_slave *slave, const char *option
 	fake_bus_set(f, options);
 	return f;
 }
+
+void rtu_slave_open(struct fake_bus *f)
+{
+	union scg_value *options = (union scg_value *)f->bus.options;
+	uint32_t i = 0;
+	int64_t timeout_ns;
+
+	while (strcmp(f->driver->bus_options[i].name, "response_timeout") != 0) {
+		i++;
+	}
+	timeout_ns = options[i].i;
+	fake_bus_set(f, "response_timeout: 10ms");
+	assert_int_equal(0, fake_bus_open(f));
+	options[i].i = timeout_ns;
+}

@@ -70,6 +70,9 @@ void rtu_slave_kill(struct rtu_slave *slave);
 void rtu_slave_restart(struct rtu_slave *slave);
 /* The driver's bus for it, 19200 8N1, 300 ms; further options overrule. */
 struct fake_bus *rtu_slave_bus(const struct rtu_slave *slave, const char *options);
+/* Opens the bus of a line that nobody had before: without the silence that the driver keeps until
+   an answer to such a one can no longer come. */
+void rtu_slave_open(struct fake_bus *f);
 /* A new terminal with a symbolic link to it: the master's end, and the other one raw. */
 int rtu_open_terminal(const char *link, int *ret_other);
 

@@ -88,6 +88,7 @@ static void all_tables_are_read(void **state)
 		(void)fake_bus_add(f, "c", 1, "table: coil, register: 7");
 		(void)fake_bus_add(f, "c2", 1, "table: coil, register: 24");
 		(void)fake_bus_add(f, "d", 1, "unit: 2, table: discrete, register: 9");
+		rtu_slave_open(f);
 		for (int round = 0; round < 3; round++) {
 			bus_round(f);
 			assert_int_equal(6, count_right(f));
@@ -135,6 +136,7 @@ static void a_slave_on_libmodbus_is_read(void **state)
 		(void)add(f, 7, i);
 	}
 	(void)add(f, 7, 5000); /* which it does not have */
+	rtu_slave_open(f);
 	for (int round = 0; round < 20; round++) {
 		bus_round(f);
 		assert_int_equal(f->bus.n_sensors - 1, count_right(f));
@@ -153,6 +155,7 @@ static void play(struct rtu_slave *slave, enum rtu_trick trick, bool survived, c
 	struct scg_sensor *a = add(f, 1, 100), *b = add(f, 1, 200);
 
 	(void)add(f, 1, 300);
+	rtu_slave_open(f);
 	bus_round(f);
 	assert_int_equal(3, count_right(f));
 	slave->only_once = true;
@@ -309,6 +312,7 @@ static void line_is_silent_before(struct rtu_slave *slave, const char *options, 
 		(void)add(f, 1 + i % 3, 1000 * i);
 	}
 	slave->n_requests = 0;
+	rtu_slave_open(f);
 	bus_round(f);
 	bus_round(f);
 	assert_int_equal(12, count_right(f));
@@ -376,10 +380,7 @@ static void a_port_that_goes_while_an_answer_is_awaited_is_lost(void **state)
 
 	(void)add(f, 1, 1);
 	slave->trick[1] = RTU_SILENT;
-	/* 60 s of quarantine come first otherwise. */
-	fake_bus_set(f, "response_timeout: 1s");
-	assert_int_equal(0, fake_bus_open(f));
-	fake_bus_set(f, "response_timeout: 60s");
+	rtu_slave_open(f);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
@@ -397,12 +398,11 @@ static void a_port_that_goes_while_an_answer_is_awaited_is_lost(void **state)
 static void a_stop_ends_the_wait(void **state)
 {
 	struct rtu_slave *slave = *state;
-	struct fake_bus *f = rtu_slave_bus(slave, "response_timeout: 1s");
+	/* Only a stop ends this before the test's own time is over. */
+	struct fake_bus *f = rtu_slave_bus(slave, "response_timeout: 60s");
 
 	(void)add(f, 1, 1);
-	assert_int_equal(0, fake_bus_open(f));
-	/* Only a stop ends this before the test's own time is over. */
-	fake_bus_set(f, "response_timeout: 60s");
+	rtu_slave_open(f);
 	slave->trick[1] = RTU_STOP;
 	f->stop = &slave->stop;
 	assert_int_equal(0, fake_bus_poll(f, f->sensors, 1));
@@ -479,6 +479,7 @@ static size_t requests_for_hole(struct rtu_slave *slave, const char *options, in
 	(void)add(f, 1, 0);
 	(void)add(f, 1, 1 + hole);
 	slave->n_requests = 0;
+	rtu_slave_open(f);
 	bus_round(f);
 	n = slave->n_requests;
 	bus_done(f);
@@ -556,6 +557,7 @@ static void a_server_that_hangs_up_after_each_answer_is_no_failure(void **state)
 
 	(void)add(f, 1, 5);
 	slave->trick[1] = RTU_HANG_UP;
+	rtu_slave_open(f);
 	for (int round = 0; round < 5; round++) {
 		bus_round(f);
 		assert_int_equal(1, count_right(f));
