@@ -26,6 +26,9 @@
 #define IDLE_CALL_WAIT_MS      10
 #define IDLE_CALLS_MAX         100u
 #define MISSED_LOG_INTERVAL_NS (3600 * NS_PER_S)
+#define TOOL_LOOK_NS           (100 * NS_PER_MS)
+/* A turn that never comes: that long after the start of the machine. */
+#define NEVER_NS (INT64_MAX / 2)
 
 const char *bus_state_name(enum bus_state state)
 {
@@ -54,6 +57,7 @@ struct bus *bus_new(struct config *config, const struct bus_config *bus_config,
 	b->clock = clock;
 	b->output = *output;
 	b->stop_fd = event_new();
+	b->tool_fd = event_new();
 	b->sensors = xcalloc(n, sizeof(*b->sensors));
 	b->abi_sensors = xcalloc(n, sizeof(*b->abi_sensors));
 	b->due = xcalloc(n, sizeof(*b->due));
@@ -91,6 +95,7 @@ void bus_free(struct bus *b)
 	}
 	schedule_free(b->schedule);
 	closep(&b->stop_fd);
+	closep(&b->tool_fd);
 	(void)pthread_mutex_destroy(&b->lock); /* nobody holds it */
 	for (uint32_t i = 0; i < b->abi.n_sensors; i++) {
 		sensor_clear(&b->sensors[i].state);
@@ -152,12 +157,14 @@ static void set_state(struct bus *b, enum bus_state state, const char *error)
 	pthread_mutex_unlock(&b->lock);
 }
 
-/* Waits for the descriptor, the stop event, or the time. True if the descriptor is readable. */
+/* Waits for the descriptor, the stop event, a tool if the bus is up, or the time. True if the
+ * descriptor is readable. */
 static bool wait_until(struct bus *b, int fd, int64_t until_ns)
 {
 	struct pollfd fds[] = {
 		{.fd = b->stop_fd, .events = POLLIN},
 		{.fd = fd, .events = POLLIN},
+		{.fd = b->status.state == BUS_UP ? b->tool_fd : -1, .events = POLLIN},
 	};
 	int64_t left = until_ns - now_monotonic_ns();
 	struct timespec limit;
@@ -168,10 +175,13 @@ static bool wait_until(struct bus *b, int fd, int64_t until_ns)
 	left = MAX(left, 0);
 	limit = (struct timespec){.tv_sec = left / NS_PER_S, .tv_nsec = left % NS_PER_S};
 	heartbeat_idle(&b->heartbeat);
-	if (ppoll(fds, fd < 0 ? 1 : 2, until_ns == INT64_MAX ? NULL : &limit, NULL) < 0) {
-		fds[1].revents = 0; /* EINTR: look again */
+	if (ppoll(fds, ARRAY_SIZE(fds), until_ns == INT64_MAX ? NULL : &limit, NULL) < 0) {
+		fds[1].revents = fds[2].revents = 0; /* EINTR: look again */
 	}
 	heartbeat_busy(&b->heartbeat);
+	if (fds[2].revents) {
+		(void)event_take(b->tool_fd); /* the caller looks for the tool anyway */
+	}
 	return fd >= 0 && fds[1].revents != 0;
 }
 
@@ -304,6 +314,24 @@ static void note_missed(struct bus *b, uint64_t missed)
 	}
 }
 
+static void call_step(struct bus *b)
+{
+	begin_callback(b);
+	bus_tool_step(b);
+	finish_callback(b); /* a tool may report what it has read */
+}
+
+/* With work left over only look at the descriptor, else wait for it or the next turn. */
+static int64_t next_work_ns(struct bus *b)
+{
+	if (schedule_n_due(b->schedule) > 0 || bus_tool_wants_step(b)) {
+		return 0;
+	}
+	/* a tool whose asker has not yet taken what was said */
+	return MIN(schedule_next_ns(b->schedule),
+		bus_has_tool(b) ? now_monotonic_ns() + TOOL_LOOK_NS : INT64_MAX);
+}
+
 /* Calls the driver until the link is lost (negative errno), all is dead (-ETIMEDOUT) or stop (0).
  */
 static int serve(struct bus *b)
@@ -324,15 +352,16 @@ static int serve(struct bus *b)
 		if (r < 0) {
 			return r;
 		}
-		if (b->dead_rounds >= b->dead_rounds_limit) {
+		/* who searches the bus because nothing answers must not be disturbed by that */
+		if (b->dead_rounds >= b->dead_rounds_limit && !bus_has_tool(b)) {
 			b->dead_rounds = 0;
 			b->dead_rounds_limit = MIN(2 * b->dead_rounds_limit, DEAD_ROUNDS_MAX);
 			return 1;
 		}
-		/* with work left over only look at the descriptor, else wait for it or the next
-		 * turn */
-		readable = wait_until(b, b->driver->dispatch ? b->abi.fd : -1,
-			schedule_n_due(b->schedule) > 0 ? 0 : schedule_next_ns(b->schedule));
+		if (bus_tool_wants_step(b)) {
+			call_step(b);
+		}
+		readable = wait_until(b, b->driver->dispatch ? b->abi.fd : -1, next_work_ns(b));
 		if (readable) {
 			r = call_dispatch(b);
 		}
@@ -408,6 +437,7 @@ static void stay_down(struct bus *b, int error)
 			format_duration(wait, delay));
 	}
 	mark_down(b, reason);
+	bus_tool_fail(b, reason);
 	(void)wait_until(b, -1, now_monotonic_ns() + delay);
 }
 
@@ -415,6 +445,9 @@ static int64_t first_turn_ns(const struct bus *b)
 {
 	int64_t shortest = NS_PER_S;
 
+	if (b->tools_only) {
+		return NEVER_NS;
+	}
 	for (uint32_t i = 0; i < b->abi.n_sensors; i++) {
 		shortest = MIN(shortest, b->sensors[i].abi.interval_ns);
 	}
@@ -442,9 +475,6 @@ static void run(void *arg)
 
 	make_schedule(b, first_turn_ns(b));
 	while (!atomic_load_explicit(&b->stopping, memory_order_relaxed)) {
-		if (is_first) {
-			set_state(b, BUS_OPENING, "");
-		}
 		r = open_driver(b);
 		if (r < 0) {
 			is_first = false;
@@ -452,7 +482,7 @@ static void run(void *arg)
 			continue;
 		}
 		set_state(b, BUS_UP, "");
-		if (!is_first) {
+		if (!is_first && !b->tools_only) {
 			/* turns that passed while it was down are not missed turns: it was down */
 			(void)schedule_advance(b->schedule, now_monotonic_ns());
 			schedule_all_due(b->schedule, now_monotonic_ns());
@@ -470,6 +500,7 @@ static void run(void *arg)
 	}
 	bus_flush_batch(b, true);
 	set_state(b, BUS_STOPPED, "");
+	bus_tool_fail(b, "it was stopped, by a signal or a new configuration");
 	heartbeat_idle(&b->heartbeat);
 }
 
@@ -477,8 +508,17 @@ int bus_start(struct bus *b)
 {
 	char name[32];
 
+	if (b->stop_fd < 0 || b->tool_fd < 0) {
+		return MIN(b->stop_fd, b->tool_fd);
+	}
 	(void)snprintf(name, sizeof(name), "bus %s", b->abi.name);
-	return b->stop_fd < 0 ? b->stop_fd : thread_start(&b->thread, name, run, b);
+	set_state(b, BUS_OPENING, "");
+	return thread_start(&b->thread, name, run, b);
+}
+
+void bus_set_tools_only(struct bus *b)
+{
+	b->tools_only = true;
 }
 
 void bus_request_stop(struct bus *b)

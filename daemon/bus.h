@@ -74,6 +74,20 @@ void bus_for_each_sensor(
 	struct bus *b, void (*visit)(void *ctx, const struct bus_sensor_status *status), void *ctx);
 
 /*
+ * A driver's tool (tool_job.h) on a bus that was started: its steps are done between polls, and
+ * what is due comes first. 0; -EBUSY if another is at work, -ENETDOWN if the bus is down (status
+ * has the text). It ends when the tool ends, fails or is cancelled, when the bus goes down, and
+ * when it is asked to stop; always by tool_job_end() with one of these:
+ */
+#define BUS_TOOL_DONE      0
+#define BUS_TOOL_FAILED    1
+#define BUS_TOOL_BAD_USAGE 64 /* the tool complained about its options */
+struct tool_job;
+int bus_start_tool(struct bus *b, struct tool_job *job);
+/* Before bus_start(), for a bus that is opened only for a tool: the sensors are never polled. */
+void bus_set_tools_only(struct bus *b);
+
+/*
  * For `read`, instead of bus_start(): opens, polls each sensor once (waits for event-driven ones),
  * closes. On the calling thread; results by bus_for_each_sensor(). 0, or a negative errno if the
  * bus could not be opened (status has the text).

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "log.h"
+#include "tool_job.h"
 #include "util.h"
 
 /* A sensor that comes and goes is not worth more than a line a minute. */
@@ -200,14 +201,26 @@ static void host_fail(struct scg_bus *abi, struct scg_sensor *abi_sensor, const 
 	bus_fail_sensor(bus_of(abi), bus_sensor_of(abi_sensor), reason);
 }
 
-/* Nothing to do outside check(), where config.c is the host. */
+/* Outside check(), where config.c is the host, only tools may complain: about their options. */
 _printf_(4, 5) static void host_complain(const struct scg_bus *abi, const struct scg_sensor *sensor,
 	const char *option, const char *format, ...)
 {
-	(void)abi;
-	(void)sensor;
-	(void)option;
-	(void)format;
+	va_list args;
+
+	va_start(args, format);
+	bus_tool_complain(bus_of(abi), option, format, args);
+	va_end(args);
+}
+
+_printf_(3, 4) static void host_tell(
+	const struct scg_bus *abi, uint32_t kind, const char *format, ...)
+{
+	va_list args;
+
+	heartbeat_busy(&bus_of(abi)->heartbeat);
+	va_start(args, format);
+	bus_tool_tell(bus_of(abi), kind, format, args);
+	va_end(args);
 }
 
 _printf_(3, 4) static void host_log(
@@ -228,7 +241,18 @@ static int32_t host_stopping(const struct scg_bus *abi)
 	struct bus *b = bus_of(abi);
 
 	heartbeat_busy(&b->heartbeat);
-	return atomic_load_explicit(&b->stopping, memory_order_relaxed);
+	return atomic_load_explicit(&b->stopping, memory_order_relaxed) ||
+	       (b->in_step && tool_job_must_end(b->tool));
+}
+
+/* Only from plan(), where plan.c is the host. */
+static void ignore_link(const struct scg_bus *abi, const char *link, const char *advice)
+{
+}
+
+static void ignore_request(const struct scg_bus *abi, const char *what, uint32_t n_sensors,
+	int64_t interval_ns, int64_t least_ns, int64_t likely_ns)
+{
 }
 
 const struct scg_host bus_host = {
@@ -238,4 +262,7 @@ const struct scg_host bus_host = {
 	.complain = host_complain,
 	.log = host_log,
 	.stopping = host_stopping,
+	.plan_link = ignore_link,
+	.plan_request = ignore_request,
+	.tell = host_tell,
 };

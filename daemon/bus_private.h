@@ -4,7 +4,8 @@
 
 /*
  * What bus.c (life of a bus: thread, schedule, opening and closing) and bus_host.c (what drivers
- * call: from reports to readings, health of the sensors) share. For nobody else.
+ * call: from reports to readings, health of the sensors) and bus_tool.c (scan and probe) share. For
+ * nobody else.
  */
 
 #include <pthread.h>
@@ -63,9 +64,15 @@ struct bus {
 	struct health_changes changes;
 	struct reading batch[BATCH_MAX];
 	uint32_t n_batch;
+	bool in_step, has_complained; /* the tool */
+	int64_t tool_since_ns;        /* since its last step */
 
-	pthread_mutex_t lock; /* guards: status, sensors[].state */
+	bool tools_only; /* constant once started */
+	int tool_fd;     /* set when next_tool was */
+	/* guards: status, sensors[].state, next_tool; and tool, which only the bus thread sets */
+	pthread_mutex_t lock;
 	struct bus_status status;
+	struct tool_job *next_tool, *tool;
 };
 
 /* The functions that drivers call. */
@@ -77,6 +84,15 @@ void bus_flush_batch(struct bus *b, bool round_end);
 void bus_fail_sensor(struct bus *b, struct bus_sensor *sensor, const char *reason);
 /* All sensors are bad for one reason, which the bus has logged once for all of them. */
 void bus_fail_all(struct bus *b, const char *reason);
+/* bus_tool.c: the thread's side of bus_start_tool(). */
+bool bus_has_tool(struct bus *b);
+bool bus_tool_wants_step(struct bus *b);
+void bus_tool_step(struct bus *b);
+/* Ends what is under way, and what waits. */
+void bus_tool_fail(struct bus *b, const char *reason);
+void bus_tool_tell(struct bus *b, uint32_t kind, const char *format, va_list args) _printf_(3, 0);
+void bus_tool_complain(struct bus *b, const char *option, const char *format, va_list args)
+	_printf_(3, 0);
 /* Logs the changes of health since the last call, in two lines at the most. */
 void bus_log_changes(struct bus *b);
 

@@ -22,7 +22,7 @@
 #define STATUS_PATIENCE_NS (5 * NS_PER_S)
 
 static struct config *load(
-	const char *file, struct config *(*function)(const char *, struct problems *))
+	const char *file, struct config *(*function)(const char *, struct problems *), bool warn)
 {
 	struct problems problems;
 	struct config *config;
@@ -33,6 +33,9 @@ static struct config *load(
 	for (size_t i = 0; i < problems.n; i++) {
 		_cleanup_(freep) char *text = problems_format(&problems, i);
 
+		if (!warn && problems.list[i].is_warning) {
+			continue;
+		}
 		if (log_is_journald()) {
 			log_message(
 				problems.list[i].is_warning ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR,
@@ -47,12 +50,12 @@ static struct config *load(
 
 struct config *command_load_config(const char *file)
 {
-	return load(file, config_load);
+	return load(file, config_load, true);
 }
 
-struct config *command_load_overloaded(const char *file)
+struct config *command_load_overloaded(const char *file, bool warn)
 {
-	return load(file, config_load_overloaded);
+	return load(file, config_load_overloaded, warn);
 }
 
 const struct bus_config *command_find_bus(const struct config *config, const char *name)

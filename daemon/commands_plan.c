@@ -203,7 +203,7 @@ static void show_plans(
 int command_plan(const struct command_options *options)
 {
 	_cleanup_(config_unrefp) struct config *config = command_load_overloaded(
-		options->config_file);
+		options->config_file, true);
 	const struct bus_config *only = NULL;
 	bool too_much;
 

@@ -12,18 +12,17 @@
 #include "build_config.h"
 #include "util.h"
 
-#define CLIENTS_MAX        (CONTROL_FDS_MAX - 1)
-#define WORD_MAX           64
 #define CLIENT_PATIENCE_NS (5 * NS_PER_S)
 #define ANSWER_MAX         (16 * 1024 * 1024)
 
 struct client {
 	int fd; /* -1: free */
-	char word[WORD_MAX];
-	size_t word_size;
-	char *answer;
+	char line[CONTROL_LINE_MAX];
+	size_t line_size;
+	char *answer; /* what is being sent; NULL: nothing now */
 	size_t answer_size, sent;
-	int64_t deadline_ns;
+	struct control_stream stream; /* what comes after it; without take(): nothing */
+	int64_t deadline_ns;          /* INT64_MAX: it has nothing to do */
 };
 
 struct control {
@@ -31,7 +30,7 @@ struct control {
 	char *path;
 	control_answer answer;
 	void *ctx;
-	struct client clients[CLIENTS_MAX];
+	struct client clients[CONTROL_CLIENTS_MAX];
 };
 
 char *control_path(const char *chosen)
@@ -125,7 +124,7 @@ int control_open(const char *path, control_answer answer, void *ctx, struct cont
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-		chmod(path, 0660) < 0 || listen(fd, CLIENTS_MAX) < 0) {
+		chmod(path, 0660) < 0 || listen(fd, CONTROL_CLIENTS_MAX) < 0) {
 		return -errno;
 	}
 	c = xcalloc(1, sizeof(*c));
@@ -134,8 +133,8 @@ int control_open(const char *path, control_answer answer, void *ctx, struct cont
 	c->path = xstrdup(path);
 	c->answer = answer;
 	c->ctx = ctx;
-	for (size_t i = 0; i < CLIENTS_MAX; i++) {
-		c->clients[i].fd = -1;
+	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		c->clients[i].fd = c->clients[i].stream.fd = -1;
 	}
 	*ret = c;
 	return 0;
@@ -143,9 +142,12 @@ int control_open(const char *path, control_answer answer, void *ctx, struct cont
 
 static void drop(struct client *client)
 {
+	if (client->stream.take) {
+		client->stream.close(client->stream.ctx);
+	}
 	closep(&client->fd);
 	free(client->answer);
-	*client = (struct client){.fd = -1};
+	*client = (struct client){.fd = -1, .stream = {.fd = -1}};
 }
 
 void control_close(struct control *c)
@@ -153,7 +155,7 @@ void control_close(struct control *c)
 	if (!c) {
 		return;
 	}
-	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
 		drop(&c->clients[i]);
 	}
 	closep(&c->fd);
@@ -165,9 +167,15 @@ void control_close(struct control *c)
 size_t control_poll_fds(struct control *c, struct pollfd fds[CONTROL_FDS_MAX])
 {
 	fds[0] = (struct pollfd){.fd = c->fd, .events = POLLIN};
-	for (size_t i = 0; i < CLIENTS_MAX; i++) {
-		fds[i + 1] = (struct pollfd){
-			.fd = c->clients[i].fd, .events = c->clients[i].answer ? POLLOUT : POLLIN};
+	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		const struct client *client = &c->clients[i];
+		/* of one that waits for a stream only its leaving is of interest */
+		short events = client->answer ? POLLOUT : POLLIN;
+
+		fds[1 + 2 * i] = (struct pollfd){.fd = client->fd, .events = events};
+		/* what was taken goes first: a slow client holds up nobody but itself */
+		fds[2 + 2 * i] = (struct pollfd){
+			.fd = client->answer ? -1 : client->stream.fd, .events = POLLIN};
 	}
 	return CONTROL_FDS_MAX;
 }
@@ -176,7 +184,7 @@ int control_timeout_ms(const struct control *c)
 {
 	int64_t deadline = INT64_MAX, left;
 
-	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
 		if (c->clients[i].fd >= 0) {
 			deadline = MIN(deadline, c->clients[i].deadline_ns);
 		}
@@ -195,20 +203,46 @@ static void accept_client(struct control *c)
 	if (fd < 0) {
 		return; /* it went away again */
 	}
-	for (size_t i = 0; i < CLIENTS_MAX; i++) {
-		if (c->clients[i].fd < 0) {
-			c->clients[i] = (struct client){
-				.fd = fd, .deadline_ns = now_monotonic_ns() + CLIENT_PATIENCE_NS};
+	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		struct client *client = &c->clients[i];
+
+		if (client->fd < 0) {
+			client->fd = fd;
+			client->deadline_ns = now_monotonic_ns() + CLIENT_PATIENCE_NS;
 			return;
 		}
 	}
 	(void)close(fd); /* too many at once: it may try again */
 }
 
+/* Begins to send a text, which becomes the client's. */
+static void give(struct client *client, char *text)
+{
+	client->answer = text;
+	client->answer_size = strlen(text);
+	client->sent = 0;
+	client->deadline_ns = now_monotonic_ns() + CLIENT_PATIENCE_NS;
+}
+
+static void answer(struct control *c, struct client *client)
+{
+	struct control_stream stream = {.fd = -1};
+	char *text = c->answer(c->ctx, client->line, &stream);
+
+	client->stream = stream;
+	if (text) {
+		give(client, text);
+	} else if (stream.take) {
+		client->deadline_ns = INT64_MAX;
+	} else {
+		give(client, xstrdup("{\"error\":\"unknown command\"}"));
+	}
+}
+
 static void receive(struct control *c, struct client *client)
 {
-	ssize_t n = recv(
-		client->fd, client->word + client->word_size, WORD_MAX - 1 - client->word_size, 0);
+	ssize_t n = recv(client->fd, client->line + client->line_size,
+		CONTROL_LINE_MAX - 1 - client->line_size, 0);
 	char *end;
 
 	if (n <= 0) {
@@ -217,21 +251,37 @@ static void receive(struct control *c, struct client *client)
 		}
 		return;
 	}
-	client->word_size += (size_t)n;
-	client->word[client->word_size] = '\0';
-	end = strchr(client->word, '\n');
-	if (!end) {
-		if (client->word_size == WORD_MAX - 1) {
-			drop(client);
-		}
+	if (client->stream.take) {
+		drop(client); /* it has said its line: whatever this is, it is no client of ours */
 		return;
 	}
-	*end = '\0';
-	client->answer = c->answer(c->ctx, client->word);
-	if (!client->answer) {
-		client->answer = xstrdup("{\"error\":\"unknown command\"}");
+	client->line_size += (size_t)n;
+	client->line[client->line_size] = '\0';
+	end = strchr(client->line, '\n');
+	if (end) {
+		*end = '\0';
+		client->line_size = 0; /* room to see that it leaves */
+		answer(c, client);
+	} else if (client->line_size == CONTROL_LINE_MAX - 1) {
+		drop(client);
 	}
-	client->answer_size = strlen(client->answer);
+}
+
+/* The next piece, if there is one. */
+static void refill(struct client *client)
+{
+	bool is_end = false;
+	char *text = client->stream.take(client->stream.ctx, &is_end);
+
+	if (is_end) {
+		client->stream.close(client->stream.ctx);
+		client->stream = (struct control_stream){.fd = -1};
+	}
+	if (text) {
+		give(client, text);
+	} else if (is_end) {
+		drop(client);
+	}
 }
 
 static void transmit(struct client *client)
@@ -246,29 +296,40 @@ static void transmit(struct client *client)
 		return;
 	}
 	client->sent += (size_t)n;
-	if (client->sent == client->answer_size) {
+	if (client->sent < client->answer_size) {
+		client->deadline_ns = client->stream.take ? now_monotonic_ns() + CLIENT_PATIENCE_NS
+							  : client->deadline_ns;
+	} else if (client->stream.take) {
+		free(steal_ptr(client->answer));
+		client->deadline_ns = INT64_MAX;
+	} else {
 		drop(client);
+	}
+}
+
+static void serve(struct control *c, struct client *client, const struct pollfd fds[2])
+{
+	if (fds[0].fd == client->fd && fds[0].revents) {
+		if (client->answer) {
+			transmit(client);
+		} else {
+			receive(c, client);
+		}
+	}
+	if (client->fd >= 0 && !client->answer && client->stream.take && fds[1].revents) {
+		refill(client);
 	}
 }
 
 void control_process(struct control *c, const struct pollfd *fds, size_t n)
 {
-	int64_t now = now_monotonic_ns();
+	for (size_t i = 0; 2 * i + 2 < n; i++) {
+		struct client *client = &c->clients[i];
 
-	for (size_t i = 1; i < n; i++) {
-		struct client *client = &c->clients[i - 1];
-
-		if (client->fd < 0) {
-			continue;
+		if (client->fd >= 0) {
+			serve(c, client, &fds[1 + 2 * i]);
 		}
-		if (fds[i].fd == client->fd && fds[i].revents) {
-			if (client->answer) {
-				transmit(client);
-			} else {
-				receive(c, client);
-			}
-		}
-		if (client->fd >= 0 && now >= client->deadline_ns) {
+		if (client->fd >= 0 && now_monotonic_ns() >= client->deadline_ns) {
 			drop(client);
 		}
 	}
@@ -277,21 +338,40 @@ void control_process(struct control *c, const struct pollfd *fds, size_t n)
 	}
 }
 
-int control_ask(const char *path, const char *word, int64_t timeout_ns, char **ret_answer)
+int control_call(const char *path, const char *line)
+{
+	_cleanup_(freep) char *text = xasprintf("%s\n", line);
+	_cleanup_(closep) int fd = -1;
+	int r;
+
+	if (strlen(text) >= CONTROL_LINE_MAX) {
+		return -EMSGSIZE;
+	}
+	fd = connect_to(path);
+	if (fd < 0) {
+		return fd;
+	}
+	if (send(fd, text, strlen(text), MSG_NOSIGNAL) != (ssize_t)strlen(text)) {
+		return -errno;
+	}
+	r = fd;
+	fd = -1;
+	return r;
+}
+
+int control_ask(const char *path, const char *line, int64_t timeout_ns, char **ret_answer)
 {
 	struct timeval limit = {
 		.tv_sec = timeout_ns / NS_PER_S, .tv_usec = timeout_ns % NS_PER_S / NS_PER_US};
 	_cleanup_(freep) char *answer = NULL;
-	_cleanup_(freep) char *line = xasprintf("%s\n", word);
-	_cleanup_(closep) int fd = connect_to(path);
+	_cleanup_(closep) int fd = control_call(path, line);
 	size_t size = 0, capacity = 0;
 	ssize_t n;
 
 	if (fd < 0) {
 		return fd;
 	}
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0 ||
-		send(fd, line, strlen(line), MSG_NOSIGNAL) != (ssize_t)strlen(line)) {
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0) {
 		return -errno;
 	}
 	do {

@@ -88,6 +88,19 @@ static char *check_driver(const struct scg_driver *driver, const char *name)
 	return NULL;
 }
 
+/* What every command takes, and no driver can have. */
+static bool is_reserved(const char *option)
+{
+	static const char *const names[] = {"config", "control", "help", "version"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(option, names[i]) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static char *check_tool(const char *name, const struct scg_tool *tool)
 {
 	_cleanup_(freep) char *text = NULL;
@@ -103,6 +116,12 @@ static char *check_tool(const char *name, const struct scg_tool *tool)
 	}
 	if (options_check_table(tool->options, tool->n_options, &text) < 0) {
 		return xasprintf("%s options: %s", name, text);
+	}
+	for (uint32_t i = 0; i < tool->n_options; i++) {
+		if (is_reserved(tool->options[i].name)) {
+			return xasprintf("%s options: --%s is the gateway's own", name,
+				tool->options[i].name);
+		}
 	}
 	return NULL;
 }
@@ -317,17 +336,25 @@ void driver_for_each(void (*visit)(void *ctx, const char *name, const char *path
 	}
 }
 
+static void describe_options(
+	FILE *out, const char *title, const struct scg_option *table, uint32_t n)
+{
+	(void)fprintf(out, "\n%s options:\n", title);
+	if (n == 0) {
+		(void)fprintf(out, "  none\n");
+	}
+	options_print(out, table, n);
+}
+
 void driver_describe(FILE *out, const struct scg_driver *driver)
 {
 	(void)fprintf(out, "%s %s: %s\n", driver->name, driver->version, driver->summary);
-	(void)fprintf(out, "\nBus options:\n");
-	if (driver->n_bus_options == 0) {
-		(void)fprintf(out, "  none\n");
+	describe_options(out, "Bus", driver->bus_options, driver->n_bus_options);
+	describe_options(out, "Sensor", driver->sensor_options, driver->n_sensor_options);
+	if (driver->scan) {
+		describe_options(out, "Scan", driver->scan->options, driver->scan->n_options);
 	}
-	options_print(out, driver->bus_options, driver->n_bus_options);
-	(void)fprintf(out, "\nSensor options:\n");
-	if (driver->n_sensor_options == 0) {
-		(void)fprintf(out, "  none\n");
+	if (driver->probe) {
+		describe_options(out, "Probe", driver->probe->options, driver->probe->n_options);
 	}
-	options_print(out, driver->sensor_options, driver->n_sensor_options);
 }

@@ -21,6 +21,7 @@
 #include "build_config.h"
 #include "commands.h"
 #include "control.h"
+#include "control_tool.h"
 #include "driver.h"
 #include "gateway.h"
 #include "log.h"
@@ -43,6 +44,8 @@ static const char help[] =
 	"  check           say everything that is wrong with the configuration\n"
 	"  plan [BUS]      say what reading the sensors takes of the buses' time\n"
 	"  drivers [NAME]  list the drivers, or the options of one\n"
+	"  scan BUS        search a bus for what is on it\n"
+	"  probe BUS       show one place on a bus in all ways to read it\n"
 	"  read            read every sensor once and print the values\n"
 	"  status          ask the running daemon how it is\n"
 	"\n"
@@ -50,10 +53,11 @@ static const char help[] =
 	"  -c, --config FILE      configuration (" DEFAULT_CONFIG_FILE ")\n"
 	"  -j, --json             plan, read, status: JSON instead of a table\n"
 	"  -d, --device NAME      read: only the sensors of this device\n"
-	"      --control PATH     run, status: control socket (" DEFAULT_CONTROL_SOCKET ")\n"
+	"      --control PATH     run, scan, probe, status: control socket\n"
+	"                         (" DEFAULT_CONTROL_SOCKET ")\n"
 	"      --driver-dir DIR   look for drivers in DIR before " DRIVER_DIR "\n"
-	"      --log-level LEVEL  run: error, warning, notice, info (default) or debug\n"
-	"  -h, --help             this text\n"
+	"      --log-level LEVEL  error, warning, notice, info (default) or debug\n"
+	"  -h, --help             this text; scan BUS, probe BUS: their own options\n"
 	"  -V, --version          the version\n"
 	"\n"
 	"Exit status: 0 done, 1 it failed, 64 wrong usage, 78 the configuration is bad.\n"
@@ -141,11 +145,14 @@ static void take_signal(struct daemon_state *d)
 	}
 }
 
-static char *answer_control(void *ctx, const char *word)
+static char *answer_control(void *ctx, const char *line, struct control_stream *ret_stream)
 {
 	struct daemon_state *d = ctx;
 
-	return strcmp(word, "status") == 0 ? status_json(d->gateway) : NULL;
+	if (strcmp(line, "status") == 0) {
+		return status_json(d->gateway);
+	}
+	return control_tool_start(d->gateway, line, ret_stream);
 }
 
 static int sooner(int a, int b)
@@ -300,6 +307,7 @@ static int command_run(const struct command_options *options)
 struct command {
 	const char *name;
 	int (*run)(const struct command_options *options);
+	bool is_tool; /* has options of the driver's */
 };
 
 static const struct command commands[] = {
@@ -307,6 +315,8 @@ static const struct command commands[] = {
 	{"check", command_check},
 	{"plan", command_plan},
 	{"drivers", command_drivers},
+	{"scan", command_scan, .is_tool = true},
+	{"probe", command_probe, .is_tool = true},
 	{"read", command_read},
 	{"status", command_status},
 };
@@ -330,6 +340,10 @@ static int parse_level(const char *text)
 	return -EINVAL;
 }
 
+/* The options of a tool: more than any has. */
+#define WORDS_MAX      64
+#define OPTION_LETTERS "c:jd:hV"
+
 enum { OPTION_CONTROL = 256, OPTION_DRIVER_DIR, OPTION_LOG_LEVEL };
 
 static const struct option long_options[] = {
@@ -344,12 +358,59 @@ static const struct option long_options[] = {
 	{0},
 };
 
-/* -1: go on; else the exit status. */
-static int parse_options(int argc, char **argv, struct command_options *options)
+/* And not the next option; but a negative number. */
+static bool is_value(const char *text)
+{
+	return text[0] != '-' || (text[1] != '\0' && strchr("0123456789.", text[1]));
+}
+
+/*
+ * Sets aside the options of a driver's tool, which getopt knows nothing of, and leaves the others.
+ * 0, or -E2BIG.
+ */
+static int take_words(int *argc, char **argv, struct command_options *options)
+{
+	static const char *const ours[] = {
+		"config", "control", "driver-dir", "log-level", "help", "version"};
+	static struct option_word words[WORDS_MAX];
+	int kept = 1;
+
+	for (int i = 1; i < *argc; i++) {
+		char *name = argv[i] + 2;
+		size_t length = strcspn(name, "=");
+		bool is_ours = strncmp(argv[i], "--", 2) != 0 || length == 0;
+
+		for (size_t k = 0; k < ARRAY_SIZE(ours) && !is_ours; k++) {
+			is_ours = strlen(ours[k]) == length && strncmp(ours[k], name, length) == 0;
+		}
+		if (is_ours) {
+			argv[kept++] = argv[i];
+			continue;
+		}
+		if (options->n_words == WORDS_MAX) {
+			return -E2BIG;
+		}
+		words[options->n_words].name = name;
+		if (name[length] == '=') {
+			name[length] = '\0';
+			words[options->n_words].value = name + length + 1;
+		} else if (i + 1 < *argc && is_value(argv[i + 1])) {
+			words[options->n_words].value = argv[++i];
+		}
+		options->n_words++;
+	}
+	*argc = kept;
+	options->words = words;
+	return 0;
+}
+
+/* -1: go on; else the exit status. With a '+' in front, `letters` make it end at the command. */
+static int parse_options(
+	int argc, char **argv, const char *letters, bool is_tool, struct command_options *options)
 {
 	int option, level;
 
-	while ((option = getopt_long(argc, argv, "c:jd:hV", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
 		switch (option) {
 		case 'c':
 			options->config_file = optarg;
@@ -374,8 +435,12 @@ static int parse_options(int argc, char **argv, struct command_options *options)
 			log_set_max_level((enum log_level)level);
 			break;
 		case 'h':
-			(void)fputs(help, stdout);
-			return EXIT_DONE;
+			if (!is_tool) {
+				(void)fputs(help, stdout);
+				return EXIT_DONE;
+			}
+			options->help = true;
+			break;
 		case 'V':
 			(void)puts("sensocan-gateway " PROJECT_VERSION);
 			return EXIT_DONE;
@@ -388,34 +453,66 @@ static int parse_options(int argc, char **argv, struct command_options *options)
 	return -1;
 }
 
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (strcmp(name, commands[i].name) == 0) {
+			return &commands[i];
+		}
+	}
+	return NULL;
+}
+
+/* What comes after the command. -1: go on; else the exit status. */
+static int parse_rest(
+	int argc, char **argv, const struct command *command, struct command_options *options)
+{
+	int status;
+
+	if (command->is_tool && take_words(&argc, argv, options) < 0) {
+		return wrong_usage("too many options", "");
+	}
+	optind = 0; /* makes getopt begin anew (getopt(3), "Notes") */
+	status = parse_options(argc, argv, OPTION_LETTERS, command->is_tool, options);
+	if (status >= 0) {
+		return status;
+	}
+	if (optind < argc && strcmp(command->name, "drivers") == 0) {
+		options->driver = argv[optind++];
+	}
+	if (optind < argc && (command->is_tool || strcmp(command->name, "plan") == 0)) {
+		options->bus = argv[optind++];
+	}
+	if (optind < argc) {
+		return wrong_usage("one argument too many: ", argv[optind]);
+	}
+	if (options->help && !options->bus) {
+		(void)fputs(help, stdout);
+		return EXIT_DONE;
+	}
+	return -1;
+}
+
 int main(int argc, char **argv)
 {
 	struct command_options options = {.config_file = DEFAULT_CONFIG_FILE};
-	const char *name;
-	int status;
+	const struct command *command;
+	int status, at;
 
 	log_open(LOG_LEVEL_INFO);
-	status = parse_options(argc, argv, &options);
+	status = parse_options(argc, argv, "+" OPTION_LETTERS, false, &options);
 	if (status >= 0) {
 		return status;
 	}
 	if (optind == argc) {
 		return wrong_usage("which command?", "");
 	}
-	name = argv[optind++];
-	if (strcmp(name, "drivers") == 0 && optind < argc) {
-		options.driver = argv[optind++];
+	at = optind;
+	command = find_command(argv[at]);
+	if (!command) {
+		return wrong_usage("there is no command ", argv[at]);
 	}
-	if (strcmp(name, "plan") == 0 && optind < argc) {
-		options.bus = argv[optind++];
-	}
-	if (optind < argc) {
-		return wrong_usage("one argument too many: ", argv[optind]);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		if (strcmp(name, commands[i].name) == 0) {
-			return commands[i].run(&options);
-		}
-	}
-	return wrong_usage("there is no command ", name);
+	argv[at] = argv[0]; /* what getopt's messages begin with */
+	status = parse_rest(argc - at, argv + at, command, &options);
+	return status >= 0 ? status : command->run(&options);
 }

@@ -54,6 +54,20 @@ size_t options_parse(const struct scg_option *table, uint32_t n, const struct ya
 size_t options_check_partial(const struct scg_option *table, uint32_t n,
 	const struct yaml_node *node, const char *where, struct problems *problems);
 
+/* An option on the command line: "--name value". */
+struct option_word {
+	const char *name;  /* words joined by '-' or '_' */
+	const char *value; /* NULL: none was given, which will do for SCG_BOOL */
+};
+
+/*
+ * options_parse() for the command line: problems are noted without a place. Returns the number of
+ * errors noted; without any, values[0..n) are filled. Strings point into the words or the table.
+ */
+size_t options_parse_words(const struct scg_option *table, uint32_t n,
+	const struct option_word *words, size_t n_words, const char *where,
+	struct problems *problems, union scg_value *values);
+
 /* The nearest of `n` names to `name` if one is near enough to be what was meant, else NULL. */
 const char *options_nearest(const char *name, const char *const *names, size_t n);
 

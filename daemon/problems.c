@@ -29,8 +29,7 @@ void problems_clear(struct problems *p)
 	*p = (struct problems){0};
 }
 
-/* No control characters: a message goes to terminals and logs. */
-static void sanitize(char *text)
+void text_clean(char *text)
 {
 	size_t length = strlen(text);
 
@@ -72,7 +71,7 @@ void problems_add(struct problems *p, uint32_t line, uint32_t column, bool is_wa
 		.is_warning = is_warning,
 		.text = xvasprintf(format, args),
 	};
-	sanitize(p->list[p->n].text);
+	text_clean(p->list[p->n].text);
 	p->n++;
 }
 

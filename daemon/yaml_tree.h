@@ -97,6 +97,8 @@ void problems_complain(struct problems *p, bool is_warning, struct place place, 
  */
 #define TEXT_SHOW_MAX 96
 char *text_show(char buf[TEXT_SHOW_MAX], const char *text);
+/* Makes text fit for terminals and logs: control characters become '?', more than a line is cut. */
+void text_clean(char *text);
 /* Sorts by line and column. Then each is "FILE:LINE:COLUMN: [warning: ]text". */
 void problems_sort(struct problems *p);
 /* Text of problem `i` as it is shown, to be freed by the caller. */

@@ -17,7 +17,7 @@ LEVELS = [
     {"log", "arena"},
     {"clock", "heartbeat", "thread", "yaml_tree", "problems", "journal_block", "schedule"},
     {"options", "driver", "journal_db", "journal", "mqtt", "payload"},
-    {"config", "plan"},
+    {"config", "plan", "tool_job"},
     {"sensor", "sensor_map", "taken"},
     {"live", "history"},
     {"bus", "publisher"},
@@ -55,7 +55,7 @@ NEVER = {
 # Levels that return what went wrong, or complain about a node, and never log.
 SILENT = {"arena", "clock", "config", "driver", "heartbeat", "journal", "journal_block",
           "journal_db", "mqtt", "options", "payload", "plan", "problems", "schedule", "thread",
-          "util", "yaml_tree"}
+          "tool_job", "util", "yaml_tree"}
 # One library, one file. Private parts of the module (mqtt_text.c) do not count as it.
 LIBRARIES = {
     r"yaml\.h": {"daemon/yaml_tree.c"},

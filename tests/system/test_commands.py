@@ -27,12 +27,13 @@ def run(*arguments):
 def test_help():
     done = run("--help")
     assert done.returncode == 0
-    for command in ("run", "check", "plan", "drivers", "read", "status"):
+    for command in ("run", "check", "plan", "drivers", "scan", "probe", "read", "status"):
         assert command in done.stdout
     assert not done.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "check", "plan", "drivers", "read", "status"])
+@pytest.mark.parametrize("command", [
+    "run", "check", "plan", "drivers", "scan", "probe", "read", "status"])
 def test_help_of_a_command(command):
     done = run(command, "--help")
     assert done.returncode == 0
@@ -48,6 +49,8 @@ def test_version():
 @pytest.mark.parametrize("arguments", [
     [], ["fly"], ["--fly"], ["run", "--fly"], ["run", "extra"], ["check", "--config"],
     ["status", "extra"], ["drivers", "modbus", "extra"],
+    ["plan", "a", "b"], ["scan"], ["probe"], ["scan", "a", "b"], ["scan", "-x", "a"],
+    ["scan", "a", "--config"],
 ])
 def test_wrong_usage(arguments):
     done = run(*arguments)
