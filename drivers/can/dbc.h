@@ -20,6 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "decode.h"
+
 #define DBC_MAX_FILE         (16u << 20) /* bytes */
 #define DBC_MAX_MESSAGES     20000u
 #define DBC_MAX_SIGNALS      200000u /* in the file */
@@ -31,9 +33,6 @@
 #define DBC_MAX_SIZE         1785u   /* bytes of a message: SAE J1939-21, 255 packets of 7 */
 #define DBC_MAX_DEPTH        8u      /* of multiplexors that select multiplexors */
 #define DBC_MAX_PROBLEMS     100u    /* reported */
-
-/* How the bits of a signal are to be understood. */
-enum dbc_type { DBC_UNSIGNED, DBC_SIGNED, DBC_FLOAT, DBC_DOUBLE };
 
 /* What a value means, by its raw value. */
 struct dbc_value {
@@ -51,13 +50,9 @@ struct dbc_signal {
 	const char *short_name; /* as it stands at SG_ */
 	const char *unit;       /* "" if none */
 	const char *comment;    /* NULL if none */
-	double factor, offset;  /* value = raw * factor + offset */
-	double min, max;        /* of the value; 0 and 0: not said */
-	uint16_t start;         /* as in the file: of the lowest bit, big_endian: of the highest */
-	uint8_t length;         /* bits, 1 to 64 */
-	uint8_t type;           /* enum dbc_type */
-	bool big_endian;        /* Motorola */
-	bool is_switch;         /* a multiplexor: its raw value selects other signals */
+	struct decode_layout layout;
+	double min, max; /* of the value; 0 and 0: not said */
+	bool is_switch;  /* a multiplexor: its raw value selects other signals */
 	const struct dbc_signal *selected_by; /* NULL: always there */
 	const struct dbc_range *ranges;       /* values of selected_by with which it is there */
 	const struct dbc_value *values;
@@ -94,7 +89,7 @@ typedef void dbc_problem(
  * say, not told.
  */
 int dbc_load(const char *file, dbc_problem *problem, void *ctx, struct dbc **ret_dbc);
-int dbc_parse(const char *file, const void *text, size_t size, dbc_problem *problem, void *ctx,
+int dbc_parse(const char *file, const void *bytes, size_t size, dbc_problem *problem, void *ctx,
 	struct dbc **ret_dbc);
 void dbc_free(struct dbc *dbc);
 

@@ -61,7 +61,7 @@ static void check_signal(struct dbc_parser *p, struct dbc_draft_signal *s)
 	struct dbc_lexer *l = &p->lexer;
 	const char *name = s->signal.short_name;
 
-	if (s->signal.factor == 0) {
+	if (s->signal.layout.factor == 0) {
 		dbc_warning(l, s->signal.line, "signal %s: its factor is 0", name);
 	}
 	if (s->signal.min > s->signal.max) {
@@ -72,7 +72,8 @@ static void check_signal(struct dbc_parser *p, struct dbc_draft_signal *s)
 	if (!selector) {
 		return;
 	}
-	if (selector->signal.type == DBC_FLOAT || selector->signal.type == DBC_DOUBLE) {
+	if (selector->signal.layout.type == DECODE_FLOAT ||
+		selector->signal.layout.type == DECODE_DOUBLE) {
 		dbc_error(l, s->signal.line, "signal %s: its multiplexor %s is a float", name,
 			selector->signal.short_name);
 		s->dropped = true;
@@ -109,12 +110,13 @@ static void check_chain(struct dbc_parser *p, struct dbc_draft_signal *s)
 /* The place of its first bit, counted in the order in which its own bits follow each other. */
 static uint32_t first_bit(const struct dbc_signal *s)
 {
-	return s->big_endian ? s->start / 8u * 8u + 7u - s->start % 8u : s->start;
+	return s->layout.big_endian ? s->layout.start / 8u * 8u + 7u - s->layout.start % 8u
+				    : s->layout.start;
 }
 
 static uint32_t n_bytes(const struct dbc_signal *s)
 {
-	return (first_bit(s) + s->length + 7u) / 8u;
+	return (first_bit(s) + s->layout.length + 7u) / 8u;
 }
 
 static bool share_bits(const struct dbc_signal *a, const struct dbc_signal *b)
@@ -124,13 +126,13 @@ static bool share_bits(const struct dbc_signal *a, const struct dbc_signal *b)
 	if (n_bytes(a) <= b_first / 8 || n_bytes(b) <= a_first / 8) {
 		return false;
 	}
-	if (a->big_endian == b->big_endian) {
-		return a_first < b_first + b->length && b_first < a_first + a->length;
+	if (a->layout.big_endian == b->layout.big_endian) {
+		return a_first < b_first + b->layout.length && b_first < a_first + a->layout.length;
 	}
-	for (uint32_t bit = a_first; bit < a_first + a->length; bit++) {
+	for (uint32_t bit = a_first; bit < a_first + a->layout.length; bit++) {
 		uint32_t as_other = bit / 8 * 8 + 7 - bit % 8;
 
-		if (as_other >= b_first && as_other < b_first + b->length) {
+		if (as_other >= b_first && as_other < b_first + b->layout.length) {
 			return true;
 		}
 	}

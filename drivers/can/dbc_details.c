@@ -233,11 +233,11 @@ bool dbc_read_value_type(struct dbc_parser *p)
 	}
 	if (signal != DBC_NONE && (type == 1 || type == 2)) {
 		draft = &p->signals[signal];
-		draft->signal.type = type == 1 ? DBC_FLOAT : DBC_DOUBLE;
-		if (draft->signal.length != 32 * type && !draft->dropped) {
+		draft->signal.layout.type = type == 1 ? DECODE_FLOAT : DECODE_DOUBLE;
+		if (draft->signal.layout.length != 32 * type && !draft->dropped) {
 			dbc_error(l, 0,
 				"signal %s: a float has 32 bits and a double 64, this has %u",
-				draft->signal.short_name, draft->signal.length);
+				draft->signal.short_name, draft->signal.layout.length);
 			draft->dropped = true;
 		}
 	}

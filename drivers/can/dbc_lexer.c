@@ -15,14 +15,10 @@
 #define OPEN_STRINGS_MAX 8
 
 /* What ends the reading is told in any case. */
-static void __attribute__((format(printf, 4, 0)))
-tell(struct dbc_lexer *l, bool is_error, uint32_t line, const char *format, va_list args)
+static void tell(struct dbc_lexer *l, bool is_error, uint32_t line, const char *text)
 {
-	char text[PROBLEM_MAX];
-
 	line = line ? line : l->line;
 	if (l->n_problems++ < DBC_MAX_PROBLEMS || l->failure < 0) {
-		(void)vsnprintf(text, sizeof(text), format, args); /* cut if it is too long */
 		l->problem(l->ctx, is_error, l->file, line, text);
 	}
 	if (l->n_problems == DBC_MAX_PROBLEMS) {
@@ -32,20 +28,24 @@ tell(struct dbc_lexer *l, bool is_error, uint32_t line, const char *format, va_l
 
 void dbc_error(struct dbc_lexer *l, uint32_t line, const char *format, ...)
 {
+	char text[PROBLEM_MAX];
 	va_list args;
 
 	va_start(args, format);
-	tell(l, true, line, format, args);
+	(void)vsnprintf(text, sizeof(text), format, args); /* cut if it is too long */
 	va_end(args);
+	tell(l, true, line, text);
 }
 
 void dbc_warning(struct dbc_lexer *l, uint32_t line, const char *format, ...)
 {
+	char text[PROBLEM_MAX];
 	va_list args;
 
 	va_start(args, format);
-	tell(l, false, line, format, args);
+	(void)vsnprintf(text, sizeof(text), format, args); /* as above */
 	va_end(args);
+	tell(l, false, line, text);
 }
 
 bool dbc_word_is(struct dbc_word word, const char *text)

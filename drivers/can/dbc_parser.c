@@ -340,19 +340,19 @@ static bool read_place(struct dbc_lexer *l, struct dbc_draft_signal *draft)
 		return false;
 	}
 	if (dbc_try_char(l, '-')) {
-		s->type = DBC_SIGNED;
+		s->layout.type = DECODE_SIGNED;
 	} else if (!dbc_take_char(l, '+')) {
 		return false;
 	}
-	s->start = (uint16_t)start;
-	s->length = (uint8_t)length;
+	s->layout.start = (uint16_t)start;
+	s->layout.length = (uint8_t)length;
 	if (length < 1 || length > 64) {
 		dbc_error(l, 0,
 			"signal %s: its length is %" PRIu64 " bits, and a number has 1 to 64",
 			s->short_name, length);
 		draft->dropped = true;
 	}
-	s->big_endian = order == 0;
+	s->layout.big_endian = order == 0;
 	return true;
 }
 
@@ -447,8 +447,8 @@ static bool read_signal(struct dbc_parser *p)
 	}
 	s->short_name = dbc_keep_word(p, name);
 	if (!s->short_name || !read_multiplexor(l, &draft) || !read_place(l, &draft) ||
-		!dbc_take_char(l, '(') || !dbc_take_number(l, "the factor", &s->factor) ||
-		!dbc_take_char(l, ',') || !dbc_take_number(l, "the offset", &s->offset) ||
+		!dbc_take_char(l, '(') || !dbc_take_number(l, "the factor", &s->layout.factor) ||
+		!dbc_take_char(l, ',') || !dbc_take_number(l, "the offset", &s->layout.offset) ||
 		!dbc_take_char(l, ')') || !read_limits(l, s) ||
 		!dbc_take_string(l, "the unit", &s->unit)) {
 		return false;

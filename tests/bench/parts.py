@@ -39,4 +39,14 @@ def payload(build, plan, directory):
     return ()
 
 
-PARTS = {"journal": journal, "payload": payload}
+def decode(build, plan, directory):
+    """What decoding a CAN signal costs, against a 64-bit load, shift and mask."""
+    text = lines_of(build, "bench_decode")
+    times = [float(ns) for ns in re.findall(r"([\d.]+) ns a signal", text)]
+    ratio = re.search(r"worst ratio to load-shift-mask: ([\d.]+)", text)
+    if times and ratio:
+        yield Row("decoding a CAN signal", max(times), "ns", 10)
+        yield Row("decoding a CAN signal against load-shift-mask", float(ratio[1]), "x", 2)
+
+
+PARTS = {"decode": decode, "journal": journal, "payload": payload}

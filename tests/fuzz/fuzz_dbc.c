@@ -31,10 +31,11 @@ static void check_signal(const struct dbc_message *m, const struct dbc_signal *s
 
 	check_text(s->name);
 	check_text(s->unit);
-	FUZZ_REQUIRE(s->length >= 1 && s->length <= 64 && s->start < 8 * DBC_MAX_SIZE);
-	FUZZ_REQUIRE(isfinite(s->factor) && isfinite(s->offset) && s->min <= s->max);
-	FUZZ_REQUIRE(s->type != DBC_FLOAT || s->length == 32);
-	FUZZ_REQUIRE(s->type != DBC_DOUBLE || s->length == 64);
+	FUZZ_REQUIRE(s->layout.length >= 1 && s->layout.length <= 64 &&
+		     s->layout.start < 8 * DBC_MAX_SIZE);
+	FUZZ_REQUIRE(isfinite(s->layout.factor) && isfinite(s->layout.offset) && s->min <= s->max);
+	FUZZ_REQUIRE(s->layout.type != DECODE_FLOAT || s->layout.length == 32);
+	FUZZ_REQUIRE(s->layout.type != DECODE_DOUBLE || s->layout.length == 64);
 	FUZZ_REQUIRE(!s->selected_by == !s->n_ranges);
 	while ((up = up->selected_by)) {
 		FUZZ_REQUIRE(up >= m->signals && up < m->signals + m->n_signals);

@@ -95,19 +95,21 @@ static void test_signals(void **state)
 	const struct dbc_signal *s = signal_of(dbc, "Engine_1", "Speed");
 
 	(void)state;
-	assert_true(s->start == 0 && s->length == 16 && s->type == DBC_UNSIGNED && !s->big_endian);
-	assert_true(s->factor == 0.125 && s->offset == 0 && s->max == 8031.875);
+	assert_true(s->layout.start == 0 && s->layout.length == 16 &&
+		    s->layout.type == DECODE_UNSIGNED && !s->layout.big_endian);
+	assert_true(s->layout.factor == 0.125 && s->layout.offset == 0 && s->max == 8031.875);
 	assert_string_equal(s->unit, "rpm");
 	assert_string_equal(s->comment, "Of the crankshaft;\nnot of the vehicle.");
 	s = signal_of(dbc, "Engine_1", "Torque");
-	assert_true(s->start == 31 && s->length == 12 && s->type == DBC_SIGNED && s->big_endian);
+	assert_true(s->layout.start == 31 && s->layout.length == 12 &&
+		    s->layout.type == DECODE_SIGNED && s->layout.big_endian);
 	s = signal_of(dbc, "Engine_1", "Lambda");
-	assert_true(s->factor == 1e-5 && s->offset == 0.5);
+	assert_true(s->layout.factor == 1e-5 && s->layout.offset == 0.5);
 	s = signal_of(dbc, "Engine_1", "PhaseOfTheCamshaftInDegreesOfTheCrankshaft");
 	assert_ptr_equal(s, signal_of(dbc, "Engine_1", "Phase"));
-	assert_int_equal(s->start, 63);
-	assert_int_equal(signal_of(dbc, "Floats", "Pressure")->type, DBC_FLOAT);
-	assert_int_equal(signal_of(dbc, "Floats", "Energy")->type, DBC_DOUBLE);
+	assert_int_equal(s->layout.start, 63);
+	assert_int_equal(signal_of(dbc, "Floats", "Pressure")->layout.type, DECODE_FLOAT);
+	assert_int_equal(signal_of(dbc, "Floats", "Energy")->layout.type, DECODE_DOUBLE);
 	assert_int_equal(signal_of(dbc, "EEC1", "EngSpeed")->spn, 190);
 	dbc_free(dbc);
 }
@@ -175,7 +177,7 @@ static void test_quirks(void **state)
 		struct dbc *dbc = parse(texts[i], &told);
 
 		assert_string_equal(told.text, "");
-		assert_int_equal(signal_of(dbc, "M", "S")->length, 8);
+		assert_int_equal(signal_of(dbc, "M", "S")->layout.length, 8);
 		dbc_free(dbc);
 	}
 }
