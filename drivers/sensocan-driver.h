@@ -280,8 +280,10 @@ struct scg_driver {
 
 	/*
 	 * These sensors are due, the one with the earliest deadline first. Reads some or all of
-	 * them, at least the first, in as few transactions as the protocol allows; report()s or
-	 * fail()s each one that it dealt with and returns 0. What it dealt with neither way stays
+	 * them, the first unless its device has to be waited for, in as few transactions as the
+	 * protocol allows; report()s or fail()s each one that it dealt with and returns 0. A call
+	 * may deal with none, because a request has to be made again or a device is busy, but not
+	 * a hundred calls in a row. What it dealt with neither way stays
 	 * due, and the daemon calls again at once: so read one request's worth and return, and a
 	 * long round of slow sensors never holds up a fast one. Reporting sensors that are not due
 	 * is allowed. The silence of one slave is not an error of the bus: fail() its sensors and

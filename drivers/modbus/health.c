@@ -3,94 +3,125 @@
 
 #include <stdio.h>
 
+#include "request.h"
+
 /*
  * What to do when an answer is not what was hoped for, so that a slave that is switched off, or a
  * register that does not exist, costs the others on the bus a bounded share of its time.
+ *
+ * A request that gets no answer is made a second time before anything fails: one may be lost. Until
+ * the unit answers again it is asked only when no healthy one has something due, so that the wait
+ * falls into the time that the others do not need. After three misses it rests, for an interval at
+ * first and twice as long each time, and most of its requests then wait no longer than answers are
+ * known to take.
  */
 
-#define NS_PER_S            INT64_C(1000000000)
-#define UNIT_REST_MIN_NS    NS_PER_S
-#define UNIT_REST_MAX_NS    (60 * NS_PER_S)
-#define REFUSED_REST_NS     (10 * NS_PER_S)
-#define REFUSED_REST_MAX_NS (600 * NS_PER_S)
-
-/* [AP] 7 */
-enum {
-	EXCEPTION_FUNCTION = 1,
-	EXCEPTION_ADDRESS = 2,
-	EXCEPTION_VALUE = 3,
-	EXCEPTION_PATH = 10,
-	EXCEPTION_TARGET = 11,
-};
-
-static const char *exception_name(uint8_t code)
-{
-	static const char *const names[] = {
-		[1] = "illegal function",
-		[2] = "illegal data address",
-		[3] = "illegal data value",
-		[4] = "device failure",
-		[5] = "acknowledged, not ready yet",
-		[6] = "device busy",
-		[7] = "negative acknowledge",
-		[8] = "memory parity error",
-		[10] = "gateway path unavailable",
-		[11] = "device behind the gateway does not answer",
-	};
-
-	return code < SCG_COUNT(names) && names[code] ? names[code] : "unknown exception";
-}
-
-static const char *table_name(uint8_t table)
-{
-	static const char *const names[] = {
-		[TABLE_HOLDING] = "holding register",
-		[TABLE_INPUT] = "input register",
-		[TABLE_COIL] = "coil",
-		[TABLE_DISCRETE] = "discrete input",
-	};
-
-	return names[table];
-}
+#define NS_PER_S         INT64_C(1000000000)
+#define NS_PER_MS        INT64_C(1000000)
+#define UNIT_REST_MIN_NS NS_PER_S
+#define UNIT_REST_MAX_NS (60 * NS_PER_S)
+/* A bus that is never idle would never ask a unit that is suspect. */
+#define WAIT_MAX_NS (5 * NS_PER_S)
+/* Room for an answer that takes longer than those before. */
+#define LIMIT_FACTOR   4
+#define LIMIT_EXTRA_NS (100 * NS_PER_MS)
+/* Of the requests to a unit that rests, one in so many waits as long as the option says. */
+#define FULL_PROBE 4u
+/* A slave that is busy is asked again so soon, twice as late each time, and so often. */
+#define BUSY_NS  (50 * NS_PER_MS)
+#define BUSY_MAX 4u
 
 static void fail_due(struct modbus_bus *b, uint32_t begin, uint32_t end, const char *reason)
 {
 	for (uint32_t i = begin; i < end; i++) {
-		if (b->sensors[i].due == b->generation) {
+		if (modbus_is_due(b, i)) {
 			b->bus->host->fail(b->bus, b->sensors[i].sensor, reason);
 		}
 	}
+}
+
+static void fail_block(struct modbus_bus *b, const struct modbus_block *block, const char *reason)
+{
+	fail_due(b, block->begin, block->end, reason);
+	modbus_plan_done(b, block);
 }
 
 static void describe_exception(
 	const struct modbus_sensor *sensor, uint8_t code, const char *advice, char *text)
 {
 	(void)snprintf(text, MODBUS_REASON_MAX, "unit %u, %s %u: %s (exception %u)%s",
-		sensor->unit->id, table_name(sensor->table), sensor->address, exception_name(code),
-		code, advice);
+		sensor->area->unit->id, modbus_table_name(sensor->table), sensor->address,
+		modbus_exception_name(code), code, advice);
 }
 
-static void describe_refusal(const struct modbus_sensor *sensor, char *text)
+static void describe_refusal(const struct modbus_sensor *sensor, uint8_t code, char *text)
 {
-	describe_exception(sensor, sensor->refused, ": check table, register and type", text);
+	describe_exception(sensor, code, ": check table, register and type", text);
 }
 
-bool modbus_health_skip(struct modbus_bus *b, struct modbus_sensor *sensor, int64_t now_ns)
+static bool is_resting(const struct modbus_unit *unit, int64_t now_ns)
 {
-	const struct modbus_unit *unit = sensor->unit;
+	return unit->misses >= MODBUS_MISSES_TO_REST && now_ns < unit->rest_until_ns;
+}
 
-	if (unit->misses >= MODBUS_MISSES_TO_REST && now_ns < unit->rest_until_ns) {
+enum modbus_turn modbus_health_turn(
+	struct modbus_bus *b, struct modbus_sensor *sensor, int64_t now_ns)
+{
+	struct modbus_unit *unit = sensor->area->unit;
+	uint8_t refused;
+
+	if (is_resting(unit, now_ns)) {
 		b->bus->host->fail(b->bus, sensor->sensor, unit->reason);
-		return true;
+		return TURN_FAILED;
 	}
-	if (sensor->refused && now_ns < sensor->rest_until_ns) {
+	refused = modbus_learn_refused(sensor, now_ns);
+	if (refused) {
 		char reason[MODBUS_REASON_MAX];
 
-		describe_refusal(sensor, reason);
+		describe_refusal(sensor, refused, reason);
 		b->bus->host->fail(b->bus, sensor->sensor, reason);
-		return true;
+		return TURN_FAILED;
 	}
-	return false;
+	if (now_ns < unit->busy_until_ns) {
+		return TURN_WAIT;
+	}
+	if (unit->misses == 0) {
+		return TURN_NOW;
+	}
+	if (unit->waiting_ns == 0) {
+		unit->waiting_ns = now_ns;
+	}
+	return now_ns - unit->waiting_ns < WAIT_MAX_NS ? TURN_LATER : TURN_NOW;
+}
+
+/* As long as answers take, with room; 0 if nothing is known. */
+static int64_t expected_ns(const struct modbus_bus *b, const struct modbus_unit *unit)
+{
+	int64_t turn_ns = unit->turn_max_ns;
+
+	if (turn_ns == 0 && unit->misses >= MODBUS_MISSES_TO_REST) {
+		turn_ns = b->turn_max_ns; /* it never answered: like the others, perhaps */
+	}
+	return turn_ns ? LIMIT_FACTOR * turn_ns + LIMIT_EXTRA_NS : 0;
+}
+
+int64_t modbus_health_limit_ns(const struct modbus_bus *b, const struct modbus_unit *unit)
+{
+	int64_t timeout_ns = b->bus->options[BUS_RESPONSE_TIMEOUT].i;
+	int64_t limit_ns = expected_ns(b, unit);
+
+	if (unit->misses == 0 || limit_ns == 0 || unit->n_probes % FULL_PROBE == FULL_PROBE - 1) {
+		return timeout_ns;
+	}
+	return limit_ns < timeout_ns ? limit_ns : timeout_ns;
+}
+
+int64_t modbus_health_quiet_ns(const struct modbus_bus *b, const struct modbus_unit *unit)
+{
+	int64_t timeout_ns = b->bus->options[BUS_RESPONSE_TIMEOUT].i;
+	int64_t quiet_ns = expected_ns(b, unit);
+
+	return quiet_ns && quiet_ns < timeout_ns ? quiet_ns : timeout_ns;
 }
 
 static void unit_rest(struct modbus_unit *unit, int64_t interval_ns, int64_t now_ns)
@@ -105,95 +136,116 @@ static void unit_rest(struct modbus_unit *unit, int64_t interval_ns, int64_t now
 		unit->rest_ns = most_ns;
 	}
 	unit->rest_until_ns = now_ns + unit->rest_ns;
+	unit->n_probes++;
 }
 
 void modbus_health_silent(
 	struct modbus_bus *b, const struct modbus_block *block, const char *what, int64_t now_ns)
 {
 	struct modbus_sensor *first = &b->sensors[block->begin];
-	struct modbus_unit *unit = first->unit;
+	struct modbus_unit *unit = first->area->unit;
 
+	unit->waiting_ns = 0;
+	if (unit->misses == 0 && modbus_learn_fruitless(b, block, now_ns)) {
+		unit->misses = 1;
+		return;
+	}
 	if (unit->misses < MODBUS_MISSES_TO_REST) {
 		unit->misses++;
+	}
+	if (unit->misses == 1) {
+		return; /* what was due stays due */
 	}
 	if (unit->misses < MODBUS_MISSES_TO_REST) {
 		char reason[MODBUS_REASON_MAX];
 
 		(void)snprintf(reason, sizeof(reason), "unit %u: %s", unit->id, what);
-		fail_due(b, block->begin, block->end, reason);
+		fail_block(b, block, reason);
 		return;
 	}
 	unit_rest(unit, first->sensor->interval_ns, now_ns);
 	(void)snprintf(unit->reason, sizeof(unit->reason), "unit %u: %s; asked again every %g s",
 		unit->id, what, (double)unit->rest_ns / (double)NS_PER_S);
 	fail_due(b, unit->begin, unit->end, unit->reason);
+	modbus_plan_done(b, block);
 }
 
 static void unit_answered(struct modbus_unit *unit)
 {
 	unit->misses = 0;
 	unit->rest_ns = 0;
+	unit->n_probes = 0;
+	unit->waiting_ns = 0;
 }
 
-static void sensor_refused(
-	struct modbus_bus *b, struct modbus_sensor *sensor, uint8_t code, int64_t now_ns)
+/* True if the unit is asked again soon; false if it has been asked often enough. */
+static bool unit_busy(struct modbus_unit *unit, int64_t now_ns)
 {
-	char reason[MODBUS_REASON_MAX];
-
-	sensor->refused = code;
-	sensor->rest_ns = sensor->rest_ns ? 2 * sensor->rest_ns : REFUSED_REST_NS;
-	if (sensor->rest_ns > REFUSED_REST_MAX_NS) {
-		sensor->rest_ns = REFUSED_REST_MAX_NS;
+	if (unit->n_busy >= BUSY_MAX) {
+		return false;
 	}
-	sensor->rest_until_ns = now_ns + sensor->rest_ns;
-	describe_refusal(sensor, reason);
-	b->bus->host->fail(b->bus, sensor->sensor, reason);
+	unit->busy_until_ns = now_ns + (BUSY_NS << unit->n_busy);
+	unit->n_busy++;
+	return true;
 }
 
-bool modbus_health_exception(
+void modbus_health_exception(
 	struct modbus_bus *b, const struct modbus_block *block, uint8_t code, int64_t now_ns)
 {
 	struct modbus_sensor *first = &b->sensors[block->begin];
+	struct modbus_unit *unit = first->area->unit;
 	char reason[MODBUS_REASON_MAX];
 
 	if (code == EXCEPTION_PATH || code == EXCEPTION_TARGET) {
-		(void)snprintf(
-			reason, sizeof(reason), "%s (exception %u)", exception_name(code), code);
+		(void)snprintf(reason, sizeof(reason), "%s (exception %u)",
+			modbus_exception_name(code), code);
 		modbus_health_silent(b, block, reason, now_ns);
-		return false;
+		return;
 	}
-	unit_answered(first->unit);
-	if (code == EXCEPTION_ADDRESS || code == EXCEPTION_VALUE) {
-		if (modbus_plan_split(b, block, now_ns)) {
-			return true;
+	unit_answered(unit);
+	if (code == EXCEPTION_ACKNOWLEDGE || code == EXCEPTION_BUSY) {
+		if (unit_busy(unit, now_ns)) {
+			return; /* what was due stays due */
 		}
-		sensor_refused(b, first, code, now_ns);
-		return false;
+	} else {
+		unit->n_busy = 0;
+	}
+	if (code == EXCEPTION_ADDRESS || code == EXCEPTION_VALUE) {
+		if (!modbus_learn_refusal(b, block, code, now_ns)) {
+			describe_refusal(first, code, reason);
+			fail_block(b, block, reason);
+		}
+		return;
 	}
 	describe_exception(first, code, code == EXCEPTION_FUNCTION ? ": check table" : "", reason);
-	fail_due(b, block->begin, block->end, reason);
-	return false;
+	fail_block(b, block, reason);
 }
 
-void modbus_health_nonsense(struct modbus_bus *b, const struct modbus_block *block)
+void modbus_health_nonsense(struct modbus_bus *b, const struct modbus_block *block, int64_t now_ns)
 {
 	const struct modbus_sensor *first = &b->sensors[block->begin];
 	char reason[MODBUS_REASON_MAX];
 
+	if (modbus_learn_fruitless(b, block, now_ns)) {
+		return;
+	}
 	(void)snprintf(reason, sizeof(reason),
 		"unit %u, %s %u: the answer bears another unit, function or length than the request",
-		first->unit->id, table_name(first->table), first->address);
-	fail_due(b, block->begin, block->end, reason);
+		first->area->unit->id, modbus_table_name(first->table), first->address);
+	fail_block(b, block, reason);
 }
 
-void modbus_health_good(struct modbus_bus *b, const struct modbus_block *block)
+void modbus_health_good(
+	struct modbus_bus *b, const struct modbus_block *block, int64_t turn_ns, int64_t now_ns)
 {
-	struct modbus_sensor *first = &b->sensors[block->begin];
+	struct modbus_unit *unit = b->sensors[block->begin].area->unit;
 
-	unit_answered(first->unit);
-	/* A refused sensor is always asked alone. */
-	if (first->refused) {
-		first->refused = 0;
-		first->rest_ns = 0;
-	}
+	unit_answered(unit);
+	unit->n_busy = 0;
+	/* A mean over some ten answers, and a maximum that fades over some hundred. */
+	unit->turn_ns += unit->turn_ns ? (turn_ns - unit->turn_ns) / 8 : turn_ns + 1;
+	unit->turn_max_ns -= unit->turn_max_ns / 64;
+	unit->turn_max_ns = turn_ns > unit->turn_max_ns ? turn_ns : unit->turn_max_ns;
+	b->turn_max_ns = unit->turn_max_ns > b->turn_max_ns ? unit->turn_max_ns : b->turn_max_ns;
+	modbus_learn_good(b, block, now_ns);
 }

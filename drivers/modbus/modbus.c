@@ -6,7 +6,11 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "request.h"
 #include "transport.h"
+
+/* Between looks at a unit that is busy, if there is nothing else to do. */
+#define WAIT_NS 10000000
 
 static int64_t clock_ns(clockid_t id)
 {
@@ -23,19 +27,13 @@ static void modbus_close(struct scg_bus *bus)
 	if (b->link) {
 		b->transport->close(b->link);
 	}
+	for (uint32_t i = 0; i < bus->n_sensors; i++) {
+		bus->sensors[i]->data = NULL;
+	}
 	modbus_plan_free(b);
+	free(b->probe);
 	free(b);
 	bus->data = NULL;
-}
-
-static uint32_t max_gap(const struct scg_bus *bus)
-{
-	if (bus->options[BUS_MAX_GAP].i >= 0) {
-		return (uint32_t)bus->options[BUS_MAX_GAP].i;
-	}
-	/* On TCP a register more is nearly free, a request more is not. */
-	return bus->options[BUS_TRANSPORT].i == TRANSPORT_TCP ? MODBUS_READ_REGISTERS
-							      : modbus_rtu_max_gap(bus);
 }
 
 static int modbus_open(struct scg_bus *bus)
@@ -56,40 +54,17 @@ static int modbus_open(struct scg_bus *bus)
 	bus->data = b;
 	b->bus = bus;
 	b->transport = transports[options[BUS_TRANSPORT].i];
-	b->max_registers = (uint32_t)options[BUS_MAX_REGISTERS].i;
-	b->max_bits = (uint32_t)options[BUS_MAX_BITS].i;
-	b->max_gap = max_gap(bus);
 	r = modbus_plan_new(b);
 	if (r == 0) {
+		for (uint32_t i = 0; i < b->n_sensors; i++) {
+			b->sensors[i].sensor->data = &b->sensors[i];
+		}
 		r = b->transport->open(bus, &b->link);
 	}
 	if (r < 0) {
 		modbus_close(bus);
 	}
 	return r;
-}
-
-static uint8_t read_function(uint8_t table)
-{
-	/* [AP] 6.1 to 6.4 */
-	static const uint8_t functions[] = {
-		[TABLE_HOLDING] = 3,
-		[TABLE_INPUT] = 4,
-		[TABLE_COIL] = 1,
-		[TABLE_DISCRETE] = 2,
-	};
-
-	return functions[table];
-}
-
-static struct modbus_pdu encode_request(uint8_t table, const struct modbus_block *block)
-{
-	return (struct modbus_pdu){
-		.size = 5,
-		.bytes = {read_function(table), (uint8_t)(block->address >> 8),
-			(uint8_t)block->address, (uint8_t)(block->count >> 8),
-			(uint8_t)block->count},
-	};
 }
 
 /* Reports the sensor's value in the data of an answer, or why there is none. */
@@ -113,7 +88,7 @@ static void report_value(struct scg_bus *bus, const struct modbus_sensor *s,
 		return;
 	}
 	modbus_value_explain(&s->value, data, r, problem, sizeof(problem));
-	(void)snprintf(reason, sizeof(reason), "unit %d, %s register %u: %s", s->unit->id,
+	(void)snprintf(reason, sizeof(reason), "unit %d, %s register %u: %s", s->area->unit->id,
 		modbus_tables[s->table], s->address, problem);
 	bus->host->fail(bus, s->sensor, reason);
 }
@@ -127,108 +102,156 @@ static void report_block(
 	for (uint32_t i = block->begin; i < block->end; i++) {
 		const struct modbus_sensor *s = &b->sensors[i];
 
-		if (s->due == b->generation) {
+		if (modbus_is_due(b, i)) {
 			report_value(bus, s, block, answer->bytes + 2, time_ns);
 		}
 	}
 }
 
-/* `answer` is from the right unit and to the right request, says the transport. True if the same
-   sensors have to be asked again, in smaller requests. */
-static bool handle_answer(
-	struct modbus_bus *b, const struct modbus_block *block, const struct modbus_pdu *answer)
+/* The answer is from the right unit and to the right request, says the transport. */
+static void handle_answer(struct modbus_bus *b, const struct modbus_block *block,
+	const struct modbus_exchange *x, int64_t now_ns)
 {
-	uint8_t table = b->sensors[block->begin].table;
-	uint8_t function = read_function(table);
-	uint32_t size = modbus_is_bit_table(table) ? (block->count + 7) / 8 : 2 * block->count;
+	int r = modbus_request_judge(&x->request, &x->answer);
 
-	if (answer->size == 2 && answer->bytes[0] == (function | 0x80)) {
-		return modbus_health_exception(
-			b, block, answer->bytes[1], clock_ns(CLOCK_MONOTONIC));
-	}
-	if (answer->size == 2 + size && answer->bytes[0] == function && answer->bytes[1] == size) {
-		modbus_health_good(b, block);
-		report_block(b, block, answer);
+	if (r > 0) {
+		modbus_health_exception(b, block, (uint8_t)r, now_ns);
+	} else if (r == 0) {
+		modbus_health_good(b, block, x->turn_ns, now_ns);
+		report_block(b, block, &x->answer);
+		modbus_plan_done(b, block);
 	} else {
-		modbus_health_nonsense(b, block);
+		modbus_health_nonsense(b, block, now_ns);
 	}
-	return false;
 }
 
-/* Marks what is due and may be asked; returns the most urgent, or NULL. */
-static struct modbus_sensor *mark_due(
-	struct modbus_bus *b, struct scg_sensor *const *due, uint32_t n_due, int64_t now_ns)
+static int exchange(struct modbus_bus *b, const struct modbus_area *area,
+	const struct modbus_block *block, struct modbus_exchange *ret)
 {
-	struct modbus_sensor *first = NULL;
+	const struct modbus_unit *unit = area->unit;
 
-	modbus_plan_begin(b);
-	for (uint32_t i = 0; i < n_due; i++) {
-		struct modbus_sensor *s = due[i]->data;
-
-		if (modbus_health_skip(b, s, now_ns)) {
-			continue;
-		}
-		s->due = b->generation;
-		if (!first) {
-			first = s;
-		}
-	}
-	return first;
+	*ret = (struct modbus_exchange){
+		.request = modbus_request_read(area->table, block->address, block->count),
+		.unit = unit->id,
+		.is_trusted = unit->misses == 0,
+		.limit_ns = modbus_health_limit_ns(b, unit),
+		.quiet_ns = modbus_health_quiet_ns(b, unit),
+	};
+	return b->transport->exchange(b->link, ret);
 }
 
-/* One request for `first` and what goes with it. 1 if it has to be made again, smaller; 0; or a
-   negative errno if the link is gone. */
+/* The request that tells whether a hole is refused; nobody waits for its values. */
+static int ask_test(
+	struct modbus_bus *b, struct modbus_area *area, const struct modbus_block *block)
+{
+	struct modbus_exchange x;
+	int r = exchange(b, area, block, &x);
+
+	if (r >= 0 && r != MODBUS_STOPPED) {
+		modbus_learn_tested(b, area,
+			r == MODBUS_ANSWERED && modbus_request_judge(&x.request, &x.answer) == 0,
+			clock_ns(CLOCK_MONOTONIC));
+	}
+	return r < 0 ? r : 0;
+}
+
+/* What to ask for `first`. A unit that does not answer gets the smallest question that there is: if
+   it answers that, it was the question that it did not like. */
+static struct modbus_block find_block(
+	struct modbus_bus *b, const struct modbus_sensor *first, int64_t now_ns)
+{
+	uint32_t at = (uint32_t)(first - b->sensors);
+
+	if (first->area->unit->misses > 1) {
+		return (struct modbus_block){
+			at, at + 1, first->address, first->end - first->address};
+	}
+	return modbus_plan_block(b, first, now_ns);
+}
+
+/* One request for `first` and what goes with it. 0, or a negative errno if the link is gone. */
 static int ask(struct modbus_bus *b, const struct modbus_sensor *first, int64_t now_ns)
 {
-	struct modbus_block block = modbus_plan_block(b, first, now_ns);
-	int64_t timeout_ns = b->bus->options[BUS_RESPONSE_TIMEOUT].i;
-	struct modbus_exchange x = {
-		.request = encode_request(first->table, &block),
-		.unit = first->unit->id,
-		.is_trusted = first->unit->misses == 0,
-		.limit_ns = timeout_ns,
-		.quiet_ns = timeout_ns,
-	};
+	struct modbus_area *area = first->area;
+	struct modbus_block block;
+	struct modbus_exchange x;
 	char silence[MODBUS_REASON_MAX];
-	int r = b->transport->exchange(b->link, &x);
+	int r;
 
-	if (r < 0) {
-		return r;
+	if (modbus_learn_has_test(b, area, &block)) {
+		return ask_test(b, area, &block);
 	}
+	block = find_block(b, first, now_ns);
+	r = exchange(b, area, &block, &x);
+	now_ns = clock_ns(CLOCK_MONOTONIC);
 	switch (r) {
 	case MODBUS_ANSWERED:
-		return handle_answer(b, &block, &x.answer);
+		handle_answer(b, &block, &x, now_ns);
+		return 0;
 	case MODBUS_SILENT:
 		(void)snprintf(silence, sizeof(silence), "no answer within %g s",
-			(double)timeout_ns / 1e9);
-		modbus_health_silent(b, &block, silence, clock_ns(CLOCK_MONOTONIC));
+			(double)b->bus->options[BUS_RESPONSE_TIMEOUT].i / 1e9);
+		modbus_health_silent(b, &block, silence, now_ns);
 		return 0;
 	case MODBUS_DAMAGED:
 		modbus_health_silent(b, &block,
 			"no readable answer: noise, wrong line settings, "
 			"or two units with one id",
-			clock_ns(CLOCK_MONOTONIC));
+			now_ns);
 		return 0;
 	case MODBUS_NONSENSE:
-		modbus_health_nonsense(b, &block);
+		modbus_health_nonsense(b, &block, now_ns);
 		return 0;
-	default: /* stopped: nothing is known, what was due stays due */
-		return 0;
+	default: /* the link is gone; or stopped: nothing is known, what was due stays due */
+		return r < 0 ? r : 0;
 	}
+}
+
+/* Marks what is due and may be asked. Returns what to ask for: the most urgent of a healthy unit,
+   else of another one; NULL with *ret_wait if there are only such as want to be waited for. */
+static struct modbus_sensor *choose(struct modbus_bus *b, struct scg_sensor *const *due,
+	uint32_t n_due, int64_t now_ns, bool *ret_wait)
+{
+	struct modbus_sensor *first = NULL, *later = NULL;
+
+	*ret_wait = false;
+	modbus_plan_begin(b);
+	for (uint32_t i = 0; i < n_due; i++) {
+		struct modbus_sensor *s = due[i]->data;
+		enum modbus_turn turn = modbus_health_turn(b, s, now_ns);
+
+		if (turn == TURN_FAILED) {
+			continue;
+		}
+		if (turn == TURN_WAIT) {
+			*ret_wait = true;
+			continue;
+		}
+		modbus_plan_mark(b, s);
+		if (turn == TURN_NOW) {
+			first = first ? first : s;
+		} else {
+			later = later ? later : s;
+		}
+	}
+	return first ? first : later;
 }
 
 static int modbus_poll(struct scg_bus *bus, struct scg_sensor *const *due, uint32_t n_due)
 {
+	static const struct timespec a_while = {.tv_nsec = WAIT_NS};
 	struct modbus_bus *b = bus->data;
 	int64_t now_ns = clock_ns(CLOCK_MONOTONIC);
-	const struct modbus_sensor *first = mark_due(b, due, n_due, now_ns);
-	int r = 1;
+	bool wait;
+	struct modbus_sensor *first = choose(b, due, n_due, now_ns, &wait);
 
-	/* Each turn makes the request smaller, down to one value. */
-	while (first && r > 0 && !bus->host->stopping(bus)) {
-		r = ask(b, first, now_ns);
+	if (first) {
+		return ask(b, first, now_ns);
 	}
-	return r < 0 ? r : 0;
+	if (wait) {
+		(void)nanosleep(&a_while, NULL); /* a signal only shortens it */
+	}
+	return 0;
 }
 
 const struct scg_driver scg_driver_1 = {

@@ -5,36 +5,46 @@
 #include <stdlib.h>
 
 /*
- * What to ask next. A request costs about the same whatever it carries, so sensors that are due and
- * near each other share one. The sensors are sorted once; a call of poll() marks those that are
- * due, and looks for company on both sides of the most urgent one: its cost is the marks and the
- * neighbourhood, never the whole bus.
+ * What to ask next. The sensors are sorted once, by unit, table and address; those of one unit and
+ * table are an area. Those of an area that are due are packed into the requests that take the least
+ * time together: another request costs its frame, the silence before it and the time that this unit
+ * takes to answer; to read through a hole costs its bytes. The plan of an area holds until
+ * something else comes due in it, so that a round of many requests is planned once.
+ *
+ * Which of the requests goes first is not decided here: the one with the most urgent sensor.
  */
 
-/*
- * How long requests stay split that the slave refused. A hole between sensors is likely to be the
- * reason for good; halves only lead to the culprit, which is asked alone from then on.
- */
-#define SPLIT_HOLE_NS INT64_C(600000000000)
-#define SPLIT_HALF_NS INT64_C(60000000000)
+/* The best way to ask for the first sensors of a run, as far as this one. */
+struct modbus_step {
+	int64_t cost_ns;
+	uint32_t sensor; /* index in modbus_bus.sensors */
+	uint32_t end;    /* of this sensor and all before it in the run */
+	uint32_t from;   /* the step that the last request begins with */
+};
+
+static uint32_t longer(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+static int compare(int64_t a, int64_t b)
+{
+	return (a > b) - (a < b);
+}
 
 static int compare_sensors(const void *left, const void *right)
 {
 	const struct modbus_sensor *a = left, *b = right;
-
 	/* Units do not exist yet at this time: the option says which. */
-	int64_t unit_a = a->sensor->options[SENSOR_UNIT].i;
-	int64_t unit_b = b->sensor->options[SENSOR_UNIT].i;
-	if (unit_a != unit_b) {
-		return unit_a < unit_b ? -1 : 1;
+	int r = compare(a->sensor->options[SENSOR_UNIT].i, b->sensor->options[SENSOR_UNIT].i);
+
+	if (r == 0) {
+		r = compare(a->table, b->table);
 	}
-	if (a->table != b->table) {
-		return a->table < b->table ? -1 : 1;
+	if (r == 0) {
+		r = compare(a->address, b->address);
 	}
-	if (a->address != b->address) {
-		return a->address < b->address ? -1 : 1;
-	}
-	return (a->end > b->end) - (a->end < b->end);
+	return r ? r : compare(a->end, b->end);
 }
 
 static void sensor_init(struct modbus_sensor *s, struct scg_sensor *sensor)
@@ -48,43 +58,56 @@ static void sensor_init(struct modbus_sensor *s, struct scg_sensor *sensor)
 	s->end = s->address + (modbus_is_bit_table(s->table) ? 1 : modbus_value_width(s->value));
 }
 
-static uint32_t count_units(const struct modbus_bus *b)
+/* True if sensor `i` is the first of its unit; *ret_area: of its unit and table. */
+static bool begins_unit(const struct modbus_bus *b, uint32_t i, bool *ret_area)
 {
-	uint32_t n = 0;
+	const struct modbus_sensor *s = &b->sensors[i];
+	bool unit = i == 0 ||
+		    s->sensor->options[SENSOR_UNIT].i != s[-1].sensor->options[SENSOR_UNIT].i;
 
-	for (uint32_t i = 0; i < b->n_sensors; i++) {
-		n += i == 0 || b->sensors[i].sensor->options[SENSOR_UNIT].i !=
-				       b->sensors[i - 1].sensor->options[SENSOR_UNIT].i;
-	}
-	return n;
+	*ret_area = unit || s->table != s[-1].table;
+	return unit;
 }
 
-static void assign_units(struct modbus_bus *b)
+static void assign(struct modbus_bus *b)
 {
 	struct modbus_unit *unit = NULL;
+	struct modbus_area *area = NULL;
 
 	for (uint32_t i = 0; i < b->n_sensors; i++) {
 		struct modbus_sensor *s = &b->sensors[i];
-		uint8_t id = (uint8_t)s->sensor->options[SENSOR_UNIT].i;
+		bool is_area;
 
-		if (!unit || unit->id != id) {
+		if (begins_unit(b, i, &is_area)) {
 			unit = &b->units[b->n_units++];
-			unit->id = id;
+			unit->id = (uint8_t)s->sensor->options[SENSOR_UNIT].i;
 			unit->begin = i;
 		}
+		if (is_area) {
+			area = &b->areas[b->n_areas++];
+			*area = (struct modbus_area){
+				.unit = unit, .begin = i, .table = s->table, .is_stale = true};
+		}
 		unit->end = i + 1;
-		s->unit = unit;
-		s->sensor->data = s;
+		area->end = i + 1;
+		s->area = area;
 	}
 }
 
 int modbus_plan_new(struct modbus_bus *b)
 {
-	struct scg_bus *bus = b->bus;
+	const struct scg_bus *bus = b->bus;
+	uint32_t n_units = 1, n_areas = 1; /* one too many, because calloc(0) may be NULL */
 
-	/* One more, because calloc(0) may be NULL. */
+	b->wire = modbus_wire_of(bus);
+	b->max_registers = (uint32_t)bus->options[BUS_MAX_REGISTERS].i;
+	b->max_bits = (uint32_t)bus->options[BUS_MAX_BITS].i;
+	/* Left to the driver, only the cost decides. */
+	b->max_gap = bus->options[BUS_MAX_GAP].i < 0 ? MODBUS_READ_REGISTERS
+						     : (uint32_t)bus->options[BUS_MAX_GAP].i;
 	b->sensors = calloc((size_t)bus->n_sensors + 1, sizeof(*b->sensors));
-	if (!b->sensors) {
+	b->steps = calloc((size_t)bus->n_sensors + 1, sizeof(*b->steps));
+	if (!b->sensors || !b->steps) {
 		return -ENOMEM;
 	}
 	b->n_sensors = bus->n_sensors;
@@ -92,30 +115,44 @@ int modbus_plan_new(struct modbus_bus *b)
 		sensor_init(&b->sensors[i], bus->sensors[i]);
 	}
 	qsort(b->sensors, b->n_sensors, sizeof(*b->sensors), compare_sensors);
+	for (uint32_t i = 0; i < b->n_sensors; i++) {
+		bool is_area;
 
-	b->units = calloc((size_t)count_units(b) + 1, sizeof(*b->units));
-	if (!b->units) {
+		n_units += begins_unit(b, i, &is_area);
+		n_areas += is_area;
+	}
+	b->units = calloc(n_units, sizeof(*b->units));
+	b->areas = calloc(n_areas, sizeof(*b->areas));
+	if (!b->units || !b->areas) {
 		return -ENOMEM;
 	}
-	assign_units(b);
+	assign(b);
 	return 0;
 }
 
 void modbus_plan_free(struct modbus_bus *b)
 {
 	for (uint32_t i = 0; i < b->n_sensors; i++) {
-		b->sensors[i].sensor->data = NULL;
+		free(b->sensors[i].lesson);
 	}
 	free(b->sensors);
+	free(b->steps);
 	free(b->units);
+	free(b->areas);
 	b->sensors = NULL;
+	b->steps = NULL;
 	b->units = NULL;
+	b->areas = NULL;
 	b->n_sensors = 0;
 	b->n_units = 0;
+	b->n_areas = 0;
 }
 
 void modbus_plan_begin(struct modbus_bus *b)
 {
+	for (uint32_t i = 0; i < b->n_areas; i++) {
+		b->areas[i].n_due = 0;
+	}
 	b->generation++;
 	if (b->generation == 0) {
 		/* Once in four thousand million calls: old marks would come to life again. */
@@ -126,122 +163,169 @@ void modbus_plan_begin(struct modbus_bus *b)
 	}
 }
 
-static bool is_due(const struct modbus_bus *b, uint32_t i)
+static bool is_planned(const struct modbus_sensor *s)
 {
-	return b->sensors[i].due == b->generation;
+	return s->plan_end > 0;
 }
 
-/* True if no request may hold both sensor `i` and the one before it. */
-static bool is_border(const struct modbus_bus *b, uint32_t i, int64_t now_ns)
+void modbus_plan_mark(struct modbus_bus *b, struct modbus_sensor *sensor)
 {
-	const struct modbus_sensor *left = &b->sensors[i - 1], *right = &b->sensors[i];
-
-	return left->unit != right->unit || left->table != right->table || left->refused ||
-	       right->refused || right->cut_until_ns > now_ns;
+	sensor->due = b->generation;
+	sensor->area->n_due++;
+	if (!is_planned(sensor)) {
+		sensor->area->is_stale = true;
+	}
 }
 
-/* Where the run of due sensors begins that are near enough to `first` to be asked with it, or with
-   one that is. */
-static uint32_t run_begin(
-	const struct modbus_bus *b, uint32_t first, uint32_t max_gap, int64_t now_ns)
+int64_t modbus_plan_cost_ns(
+	const struct modbus_bus *b, const struct modbus_area *area, uint32_t count)
 {
-	uint32_t begin = first;
+	const struct modbus_unit *unit = area->unit;
+	int64_t turn_ns = unit->turn_ns ? unit->turn_ns : b->wire.turn_ns;
 
-	for (uint32_t i = first; i > 0 && !is_border(b, i, now_ns); i--) {
-		const struct modbus_sensor *s = &b->sensors[i - 1];
+	return modbus_wire_ns(&b->wire, modbus_is_bit_table(area->table), count) + turn_ns;
+}
 
-		if (s->address + MODBUS_WIDTH_MAX + max_gap < b->sensors[begin].address) {
-			break;
-		}
-		if (is_due(b, i - 1) && s->end + max_gap >= b->sensors[begin].address) {
-			begin = i - 1;
+/* The requests of a run of sensors, all of which may be asked for together but for their number:
+   steps[0..n). Writes them into the plan. Returns the longest. */
+static uint32_t plan_run(
+	struct modbus_bus *b, const struct modbus_area *area, uint32_t n, uint32_t max_count)
+{
+	struct modbus_step *steps = b->steps;
+	uint32_t longest = 0;
+
+	for (uint32_t k = 0; k < n; k++) {
+		uint32_t end = 0;
+
+		steps[k].cost_ns = INT64_MAX;
+		for (uint32_t j = k + 1; j-- > 0;) {
+			const struct modbus_sensor *s = &b->sensors[steps[j].sensor];
+			int64_t cost_ns;
+
+			end = s->end > end ? s->end : end;
+			if (end - s->address > max_count && j < k) {
+				break;
+			}
+			/* Of two that take the same time the one with fewer registers. */
+			cost_ns = modbus_plan_cost_ns(b, area, end - s->address) +
+				  (end - s->address) + (j > 0 ? steps[j - 1].cost_ns : 0);
+			if (cost_ns < steps[k].cost_ns) {
+				steps[k].cost_ns = cost_ns;
+				steps[k].from = j;
+			}
 		}
 	}
-	return begin;
+	for (uint32_t k = n; k > 0; k = steps[k - 1].from) {
+		uint32_t from = steps[k - 1].from;
+		uint32_t address = b->sensors[steps[from].sensor].address, end = 0;
+
+		for (uint32_t i = from; i < k; i++) {
+			struct modbus_sensor *s = &b->sensors[steps[i].sensor];
+
+			s->plan_begin = steps[from].sensor;
+			s->plan_end = steps[k - 1].sensor + 1;
+			end = s->end > end ? s->end : end;
+		}
+		longest = longer(longest, end - address);
+	}
+	return longest;
 }
 
-/* As much as fits from sensor `begin` on. */
-static struct modbus_block fill_block(const struct modbus_bus *b, uint32_t begin, uint32_t max_gap,
-	uint32_t max_count, int64_t now_ns)
+/*
+ * Plans what is due of an area, run by run; returns the longest request. A run ends at a border
+ * that was learned, at a hole that is longer than allowed, and at one that takes longer than
+ * another request, whatever else is in it.
+ */
+static uint32_t plan_runs(
+	struct modbus_bus *b, struct modbus_area *area, uint32_t max_count, int64_t now_ns)
 {
-	uint32_t address = b->sensors[begin].address;
-	uint32_t end = b->sensors[begin].end;
-	uint32_t after = begin + 1;
+	bool bits = modbus_is_bit_table(area->table);
+	uint32_t max_gap = bits ? 16 * b->max_gap : b->max_gap; /* the same bytes on the wire */
+	int64_t frame_ns = modbus_plan_cost_ns(b, area, 0);
+	uint32_t n = 0, longest = 0;
+	bool is_border = false;
 
-	for (uint32_t i = begin + 1; i < b->n_sensors && !is_border(b, i, now_ns); i++) {
-		const struct modbus_sensor *s = &b->sensors[i];
-		uint32_t new_end = s->end > end ? s->end : end;
+	area->n_planned = 0;
+	for (uint32_t i = area->begin; i < area->end; i++) {
+		struct modbus_sensor *s = &b->sensors[i];
+		uint32_t end = n > 0 ? b->steps[n - 1].end : 0;
 
-		if (s->address > end + max_gap) {
-			break;
-		}
-		if (!is_due(b, i)) {
+		s->plan_end = 0;
+		is_border = is_border || (i > area->begin && modbus_learn_is_border(b, i, now_ns));
+		if (!modbus_is_due(b, i)) {
 			continue;
 		}
-		if (new_end - address > max_count) {
-			break;
+		if (n > 0 && s->address > end) {
+			uint32_t gap = s->address - end;
+
+			/* `gap` registers more, whatever the answer holds besides. */
+			is_border = is_border || gap > max_gap ||
+				    modbus_plan_cost_ns(b, area, gap) - frame_ns > frame_ns;
 		}
-		end = new_end;
-		after = i + 1;
+		if (n > 0 && is_border) {
+			longest = longer(longest, plan_run(b, area, n, max_count));
+			n = 0;
+			end = 0;
+		}
+		is_border = false;
+		b->steps[n++] = (struct modbus_step){
+			.sensor = i, .end = s->end > end ? s->end : end};
+		area->n_planned++;
 	}
-	return (struct modbus_block){begin, after, address, end - address};
+	if (n > 0) {
+		longest = longer(longest, plan_run(b, area, n, max_count));
+	}
+	area->is_stale = false;
+	return longest;
+}
+
+static void plan_area(struct modbus_bus *b, struct modbus_area *area, int64_t now_ns)
+{
+	bool bits = modbus_is_bit_table(area->table);
+	uint32_t limit = modbus_learn_limit(area, bits ? b->max_bits : b->max_registers, now_ns);
+	uint32_t longest = plan_runs(b, area, limit, now_ns);
+	uint32_t next = modbus_learn_raise(area, limit, longest);
+
+	/* Requests that tell nothing new can as well be longer. */
+	while (next != limit) {
+		limit = next;
+		longest = plan_runs(b, area, limit, now_ns);
+		next = modbus_learn_raise(area, limit, longest);
+	}
 }
 
 struct modbus_block modbus_plan_block(
-	const struct modbus_bus *b, const struct modbus_sensor *first, int64_t now_ns)
+	struct modbus_bus *b, const struct modbus_sensor *first, int64_t now_ns)
 {
-	bool bits = modbus_is_bit_table(first->table);
-	uint32_t max_count = bits ? b->max_bits : b->max_registers;
-	uint32_t max_gap = bits ? 16 * b->max_gap : b->max_gap; /* the same bytes on the wire */
-	uint32_t at = (uint32_t)(first - b->sensors);
-	uint32_t begin = run_begin(b, at, max_gap, now_ns);
+	struct modbus_area *area = first->area;
+	struct modbus_block block;
+	uint32_t end = 0;
 
-	/* Filling from the left of the run needs the fewest requests in the end; the one that holds
-	   the most urgent sensor goes first. */
-	for (;;) {
-		struct modbus_block block = fill_block(b, begin, max_gap, max_count, now_ns);
-
-		if (at < block.end) {
-			return block;
-		}
-		begin = block.end;
-		while (!is_due(b, begin)) {
-			begin++;
+	if (area->is_stale || area->n_due != area->n_planned) {
+		plan_area(b, area, now_ns);
+	}
+	block.begin = first->plan_begin;
+	block.end = first->plan_end;
+	block.address = b->sensors[block.begin].address;
+	for (uint32_t i = block.begin; i < block.end; i++) {
+		if (modbus_is_due(b, i) && b->sensors[i].end > end) {
+			end = b->sensors[i].end;
 		}
 	}
+	block.count = end - block.address;
+	return block;
 }
 
-bool modbus_plan_split(struct modbus_bus *b, const struct modbus_block *block, int64_t now_ns)
+void modbus_plan_done(struct modbus_bus *b, const struct modbus_block *block)
 {
-	uint32_t end = b->sensors[block->begin].end;
-	uint32_t n_due = 0, seen = 0, at = block->begin, widest = 0;
+	struct modbus_area *area = b->sensors[block->begin].area;
 
 	for (uint32_t i = block->begin; i < block->end; i++) {
-		n_due += is_due(b, i);
-	}
-	if (n_due < 2) {
-		return false;
-	}
-	/* A hole that nobody asked for is the likeliest to be what the slave refuses; without one,
-	   halves find the culprit in the fewest requests. */
-	for (uint32_t i = block->begin; i < block->end; i++) {
-		const struct modbus_sensor *s = &b->sensors[i];
+		struct modbus_sensor *s = &b->sensors[i];
 
-		if (!is_due(b, i)) {
-			continue;
+		if (is_planned(s)) {
+			s->plan_end = 0;
+			area->n_planned--;
 		}
-		if (s->address > end && s->address - end > widest) {
-			widest = s->address - end;
-			at = i;
-		}
-		if (widest == 0 && seen == n_due / 2) {
-			at = i;
-		}
-		if (s->end > end) {
-			end = s->end;
-		}
-		seen++;
 	}
-	b->sensors[at].cut_until_ns = now_ns + (widest > 0 ? SPLIT_HOLE_NS : SPLIT_HALF_NS);
-	return true;
 }

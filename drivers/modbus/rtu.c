@@ -29,9 +29,6 @@
 #define REQUEST_SIZE 8   /* of all requests that read */
 #define ANSWER_EXTRA 5   /* unit, function, count; checksum */
 #define BUFFER_SIZE  (2 * FRAME_MAX)
-#define SILENCE_MIN  (1750 * NS_PER_US) /* [SERIAL] 2.5.1.1 */
-/* From the request to the first byte of the answer, for a slave that is quick. */
-#define TURN_NS (6 * NS_PER_MS)
 
 struct rtu_link {
 	struct scg_bus *bus;
@@ -53,34 +50,6 @@ struct rtu_link {
 static int64_t later(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
-}
-
-static int64_t character_ns(const struct scg_bus *bus)
-{
-	/* Start, data, parity, stop. */
-	int64_t bits = 1 + 8 + (bus->options[BUS_PARITY].i ? 1 : 0) + bus->options[BUS_STOP_BITS].i;
-
-	return bits * NS_PER_S / bus->options[BUS_BAUD].i;
-}
-
-static int64_t silence_ns(const struct scg_bus *bus)
-{
-	return later(character_ns(bus) * 7 / 2, SILENCE_MIN);
-}
-
-static int64_t request_gap_ns(const struct scg_bus *bus)
-{
-	return later(bus->options[BUS_REQUEST_GAP].i, silence_ns(bus));
-}
-
-uint32_t modbus_rtu_max_gap(const struct scg_bus *bus)
-{
-	int64_t char_ns = character_ns(bus);
-	int64_t request_ns = (REQUEST_SIZE + ANSWER_EXTRA) * char_ns + silence_ns(bus) +
-			     request_gap_ns(bus) + TURN_NS;
-	int64_t gap = request_ns / (2 * char_ns);
-
-	return gap < MODBUS_READ_REGISTERS ? (uint32_t)gap : MODBUS_READ_REGISTERS;
 }
 
 /* [SERIAL] 6.2.2. Over a frame with its checksum it is 0. */
@@ -141,8 +110,8 @@ static int link_open(struct scg_bus *bus, bool is_tcp, void **ret_link)
 	link->bus = bus;
 	link->fd = -1;
 	link->is_tcp = is_tcp;
-	link->char_ns = character_ns(bus);
-	link->gap_ns = request_gap_ns(bus);
+	link->char_ns = modbus_wire_character_ns(bus);
+	link->gap_ns = modbus_wire_gap_ns(bus);
 	r = connect_line(link);
 	if (r < 0) {
 		rtu_close(link);

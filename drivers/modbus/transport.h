@@ -54,7 +54,4 @@ extern const struct modbus_transport modbus_tcp;
 extern const struct modbus_transport modbus_rtu;     /* on a serial port */
 extern const struct modbus_transport modbus_rtu_tcp; /* through a serial device server */
 
-/* So many registers that nobody asked for take as long on this line as another request. */
-uint32_t modbus_rtu_max_gap(const struct scg_bus *bus);
-
 #endif

@@ -31,6 +31,9 @@ static int handle(
 	if (request->address < slave->refused_to && end > slave->refused_from) {
 		return slave->refused_code;
 	}
+	if (slave->most && request->count > slave->most) {
+		return slave->most_code;
+	}
 	switch (request->function) {
 	case 1:
 	case 2:
@@ -42,6 +45,10 @@ static int handle(
 			slave->registers[request->function - 3] + request->address,
 			request->count * sizeof(uint16_t));
 		break;
+	}
+	if (slave->busy_answers && slave->behaviour[request->unit] && --slave->busy_answers == 0) {
+		slave->behaviour[request->unit] = MODBUS_SERVER_VALUES;
+		return 6;
 	}
 	return slave->behaviour[request->unit];
 }

@@ -25,6 +25,9 @@ struct slave {
 	int behaviour[256];                /* by unit: what the handler returns */
 	uint32_t refused_from, refused_to; /* [from, to): exception refused_code */
 	int refused_code;
+	int busy_answers;     /* after so many the behaviour of a unit is honest again; 0: never */
+	unsigned most;        /* registers that it takes in one request; 0: no limit */
+	int most_code;        /* what it returns for more */
 	bool stop_at_request; /* sets `stop` at the next one */
 	_Atomic bool stop;    /* for fake_bus.stop */
 	struct modbus_server_request requests[SLAVE_REQUESTS_MAX];

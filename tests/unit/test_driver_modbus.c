@@ -217,8 +217,9 @@ static void holes_are_free_on_tcp_by_default(void **state)
 	add_registers(f, registers, ARRAY_SIZE(registers));
 	bus_round(f);
 	assert_int_equal(2, slave->n_requests);
-	assert_request(slave, 0, 1, 3, 0, 125);
-	assert_request(slave, 1, 1, 3, 125, 1);
+	/* Of the ways to ask twice the one with the fewest registers. */
+	assert_request(slave, 0, 1, 3, 0, 1);
+	assert_request(slave, 1, 1, 3, 124, 2);
 	bus_done(f);
 }
 

@@ -72,6 +72,11 @@ static void a_refused_hole_costs_one_request_once(void **state)
 	bus_round(f);
 	assert_int_equal(50, count_good(f));
 	assert_int_equal(3, slave->n_requests);
+	/* One more, to see whether it was the hole or the length. */
+	slave_forget(slave);
+	bus_round(f);
+	assert_int_equal(50, count_good(f));
+	assert_int_equal(3, slave->n_requests);
 	slave_forget(slave);
 	bus_round(f);
 	assert_int_equal(50, count_good(f));
@@ -135,7 +140,6 @@ static void other_exceptions_fail_this_turn_only(void **state)
 	} cases[] = {
 		{1, "unit 1, holding register 5: illegal function (exception 1): check table"},
 		{4, "unit 1, holding register 5: device failure (exception 4)"},
-		{6, "unit 1, holding register 5: device busy (exception 6)"},
 	};
 	struct slave *slave = *state;
 	struct fake_bus *f = slave_bus(slave, "");
@@ -151,6 +155,95 @@ static void other_exceptions_fail_this_turn_only(void **state)
 		bus_round(f);
 		assert_int_equal(3, count_good(f));
 	}
+	bus_done(f);
+}
+
+static void a_busy_unit_is_given_time(void **state)
+{
+	struct slave *slave = *state;
+	struct fake_bus *f = slave_bus(slave, "");
+
+	add_run(f, 1, 5, 8);
+	add_run(f, 2, 5, 8);
+	/* Twice busy, then ready: nothing has failed, and the other unit has not waited. */
+	slave->behaviour[1] = 6;
+	slave->busy_answers = 2;
+	bus_round(f);
+	assert_int_equal(6, count_good(f));
+	assert_int_equal(6, f->n_results);
+	assert_int_equal(3, slave_requests_to(slave, 1));
+	assert_int_equal(1, slave->requests[0].unit);
+	assert_int_equal(2, slave->requests[1].unit);
+
+	slave->behaviour[1] = 5;
+	slave_forget(slave);
+	bus_round(f);
+	assert_int_equal(3, count_good(f));
+	assert_int_equal(5, slave_requests_to(slave, 1));
+	assert_failed(f, f->sensors[2],
+		"unit 1, holding register 5: acknowledged, not ready yet (exception 5)");
+	/* Its patience is spent until it answers. */
+	slave_forget(slave);
+	bus_round(f);
+	assert_int_equal(1, slave_requests_to(slave, 1));
+	bus_done(f);
+}
+
+/* The slave takes 32 registers at once; the holes are no trouble to it. */
+static void a_short_limit_is_found_out(void **state)
+{
+	static const int codes[] = {2, 3, MODBUS_SERVER_SILENT};
+
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		struct slave *slave = slave_new();
+		struct fake_bus *f = slave_bus(slave, "response_timeout: 60ms");
+		size_t n_refused = 0;
+
+		for (uint16_t r = 0; r < 250; r += 10) {
+			add_run(f, 1, r, r + 7);
+		}
+		/* Something that is always answered: the unit is not dead. */
+		(void)fake_bus_add(f, "alone", NS_PER_S, "register: 5000");
+		slave->most = 32;
+		slave->most_code = codes[i];
+		for (int round = 0; round < 12; round++) {
+			bus_round(f);
+		}
+		assert_int_equal(176, count_good(f));
+		slave_forget(slave);
+		bus_round(f);
+		assert_int_equal(176, count_good(f));
+		for (size_t k = 0; k < slave->n_requests; k++) {
+			n_refused += slave->requests[k].count > 32;
+		}
+		assert_int_equal(0, n_refused);
+		/* 247 registers from first to last, and the one that stands alone; without an
+		   exception nothing longer is tried than what was answered. */
+		assert_true(slave->n_requests <= (codes[i] > 0 ? 8 + 1 : 9 + 1));
+		bus_done(f);
+		slave_free(slave);
+	}
+}
+
+/* What was refused, hole and register, is tried again, and the rest shares requests all the time.
+ */
+static void the_rest_goes_in_as_few_requests_as_before(void **state)
+{
+	struct slave *slave = *state;
+	struct fake_bus *f = slave_bus(slave, "");
+
+	add_run(f, 1, 0, 120);
+	add_run(f, 2, 0, 120);
+	slave->refused_from = 40;
+	slave->refused_to = 41;
+	slave->refused_code = 2;
+	bus_round(f);
+	assert_int_equal(238, count_good(f));
+	slave_forget(slave);
+	bus_round(f);
+	assert_int_equal(238, count_good(f));
+	assert_int_equal(2, slave_requests_to(slave, 1));
+	assert_int_equal(2, slave_requests_to(slave, 2));
 	bus_done(f);
 }
 
@@ -192,7 +285,8 @@ static void a_unit_comes_back(void **state)
 	do {
 		bus_round(f);
 	} while (count_good(f) == 0);
-	assert_int_equal(4, slave->n_requests);
+	/* First a single register, then the others. */
+	assert_int_equal(5, slave->n_requests);
 	assert_value(f, f->sensors[2], 2);
 	bus_done(f);
 }
@@ -566,12 +660,12 @@ static void nonsense_is_never_believed(void **state)
 static void a_confused_connection_is_made_anew(void **state)
 {
 	believe(wrong_unit_once, 2, 10);
-	believe(truncated_once, 2, 10);
+	believe(truncated_once, 2, 20);
 }
 
 static void a_late_answer_does_not_end_the_connection(void **state)
 {
-	believe(late, 3, 20);
+	believe(late, 3, 30);
 }
 
 static void noise_is_never_believed(void **state)
@@ -588,6 +682,9 @@ int main(void)
 		TEST(one_bad_register_fails_alone),
 		TEST(several_bad_registers_fail_alone),
 		TEST(other_exceptions_fail_this_turn_only),
+		TEST(a_busy_unit_is_given_time),
+		TEST(the_rest_goes_in_as_few_requests_as_before),
+		cmocka_unit_test(a_short_limit_is_found_out),
 		TEST(a_silent_unit_costs_three_requests),
 		TEST(a_unit_comes_back),
 		TEST(a_gateway_that_misses_its_unit_counts_as_silence),

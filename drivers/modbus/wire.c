@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wire.h"
+
+#include "options.h"
+
+#define NS_PER_S  INT64_C(1000000000)
+#define NS_PER_MS INT64_C(1000000)
+
+#define REQUEST_SIZE 8                /* of all requests that read */
+#define ANSWER_EXTRA 5                /* unit, function, count; checksum */
+#define SILENCE_MIN  INT64_C(1750000) /* [SERIAL] 2.5.1.1 */
+/* From the end of the silence to the first byte of the answer, for a slave that is quick. */
+#define SERIAL_TURN_NS (6 * NS_PER_MS)
+/* There and back over a local network, with the slave's own time. */
+#define TCP_TURN_NS (5 * NS_PER_MS)
+
+int64_t modbus_wire_character_ns(const struct scg_bus *bus)
+{
+	/* Start, data, parity, stop. */
+	int64_t bits = 1 + 8 + (bus->options[BUS_PARITY].i ? 1 : 0) + bus->options[BUS_STOP_BITS].i;
+
+	return bits * NS_PER_S / bus->options[BUS_BAUD].i;
+}
+
+int64_t modbus_wire_silence_ns(const struct scg_bus *bus)
+{
+	int64_t silence_ns = modbus_wire_character_ns(bus) * 7 / 2;
+
+	return silence_ns > SILENCE_MIN ? silence_ns : SILENCE_MIN;
+}
+
+int64_t modbus_wire_gap_ns(const struct scg_bus *bus)
+{
+	int64_t silence_ns = modbus_wire_silence_ns(bus);
+
+	return bus->options[BUS_REQUEST_GAP].i > silence_ns ? bus->options[BUS_REQUEST_GAP].i
+							    : silence_ns;
+}
+
+struct modbus_wire modbus_wire_of(const struct scg_bus *bus)
+{
+	int64_t char_ns;
+
+	if (bus->options[BUS_TRANSPORT].i == TRANSPORT_TCP) {
+		return (struct modbus_wire){
+			.frame_ns = bus->options[BUS_REQUEST_GAP].i,
+			.turn_ns = TCP_TURN_NS,
+		};
+	}
+	char_ns = modbus_wire_character_ns(bus);
+	return (struct modbus_wire){
+		.byte_ns = char_ns,
+		.frame_ns = (REQUEST_SIZE + ANSWER_EXTRA) * char_ns + modbus_wire_gap_ns(bus),
+		/* The slave finds the end of the request by its silence. */
+		.turn_ns = modbus_wire_silence_ns(bus) + SERIAL_TURN_NS,
+		.least_ns = modbus_wire_silence_ns(bus),
+	};
+}
+
+int64_t modbus_wire_ns(const struct modbus_wire *wire, bool is_bits, uint32_t count)
+{
+	uint32_t bytes = is_bits ? (count + 7) / 8 : 2 * count;
+
+	return wire->frame_ns + bytes * wire->byte_ns;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MODBUS_WIRE_H
+#define MODBUS_WIRE_H
+
+/*
+ * What a request takes of the link, from the options alone: bytes at this speed, and silences. Pure
+ * functions.
+ *
+ * Citation: [SERIAL] MODBUS over Serial Line Specification and Implementation Guide V1.02.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sensocan-driver.h"
+
+struct modbus_wire {
+	int64_t byte_ns;  /* a byte of an answer's data; 0 on TCP, where it hardly matters */
+	int64_t frame_ns; /* request and answer without data, and the silence before the request */
+	int64_t turn_ns;  /* what an ordinary slave takes from the request to its answer */
+	int64_t least_ns; /* and what it takes at the least */
+};
+
+struct modbus_wire modbus_wire_of(const struct scg_bus *bus);
+/* The request with its answer, without the time that the slave takes. */
+int64_t modbus_wire_ns(const struct modbus_wire *wire, bool is_bits, uint32_t count);
+
+/* Of a serial line, here or behind a device server: a character, and the silence that ends a frame
+   ([SERIAL] 2.5.1.1), as long as the option request_gap at least before a request. */
+int64_t modbus_wire_character_ns(const struct scg_bus *bus);
+int64_t modbus_wire_silence_ns(const struct scg_bus *bus);
+int64_t modbus_wire_gap_ns(const struct scg_bus *bus);
+
+#endif
