@@ -4,49 +4,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PROBLEM_MAX      400
 #define NUMBER_MAX       64
 #define SHOWN_MAX        24 /* bytes of what was found instead */
 #define OPEN_STRINGS_MAX 8
-
-/* What ends the reading is told in any case. */
-static void tell(struct dbc_lexer *l, bool is_error, uint32_t line, const char *text)
-{
-	line = line ? line : l->line;
-	if (l->n_problems++ < DBC_MAX_PROBLEMS || l->failure < 0) {
-		l->problem(l->ctx, is_error, l->file, line, text);
-	}
-	if (l->n_problems == DBC_MAX_PROBLEMS) {
-		l->problem(l->ctx, false, l->file, line, "further problems are not shown");
-	}
-}
-
-void dbc_error(struct dbc_lexer *l, uint32_t line, const char *format, ...)
-{
-	char text[PROBLEM_MAX];
-	va_list args;
-
-	va_start(args, format);
-	(void)vsnprintf(text, sizeof(text), format, args); /* cut if it is too long */
-	va_end(args);
-	tell(l, true, line, text);
-}
-
-void dbc_warning(struct dbc_lexer *l, uint32_t line, const char *format, ...)
-{
-	char text[PROBLEM_MAX];
-	va_list args;
-
-	va_start(args, format);
-	(void)vsnprintf(text, sizeof(text), format, args); /* as above */
-	va_end(args);
-	tell(l, false, line, text);
-}
 
 bool dbc_word_is(struct dbc_word word, const char *text)
 {

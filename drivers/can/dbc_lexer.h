@@ -42,10 +42,10 @@ struct dbc_word {
 int dbc_text_new(const void *bytes, size_t size, char **ret_text, const char **ret_reason);
 
 /* `line` 0: the present one. What comes after DBC_MAX_PROBLEMS is not told. */
-void dbc_error(struct dbc_lexer *l, uint32_t line, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-void dbc_warning(struct dbc_lexer *l, uint32_t line, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+void dbc_tell(struct dbc_lexer *l, bool is_error, uint32_t line, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+#define dbc_error(l, line, ...)   dbc_tell((l), true, (line), __VA_ARGS__)
+#define dbc_warning(l, line, ...) dbc_tell((l), false, (line), __VA_ARGS__)
 
 bool dbc_word_is(struct dbc_word word, const char *text);
 
