@@ -14,10 +14,11 @@ from lib import wait
 from lab_guest import serial, service
 from lab_guest.command import run
 from lab_guest.modbus import Slave
+from lab_guest.scene import LOGIN, Scene, sensors
 
 
 def test_publishes():
-    scene = service.Scene().start()
+    scene = Scene().start()
     scene.wait_messages(10, kind=contract.BATCH)
     assert service.show("ActiveState") == "active" and service.show("StatusText")
     scene.settle()
@@ -28,7 +29,7 @@ def test_publishes():
 
 
 def test_watchdog_restarts_what_hangs():
-    scene = service.Scene()
+    scene = Scene()
     # The unit has 60 s; the rest of it is as installed.
     assert service.show("WatchdogUSec") == "1min"
     service.edit_unit("[Service]\nWatchdogSec=3\nRestartSec=1\n")
@@ -47,10 +48,10 @@ def test_watchdog_restarts_what_hangs():
 
 
 def test_reload():
-    scene = service.Scene().start()
+    scene = Scene().start()
     scene.wait_messages(3)
     pid = service.main_pid()
-    scene.config["devices"][0]["sensors"] += service.sensors(1, first=9)
+    scene.config["devices"][0]["sensors"] += sensors(1, first=9)
     scene.set_config()
     service.systemctl("reload")
     scene.subscriber.wait_for(lambda: scene.ledger().values("count_9"), 60, "the new sensor")
@@ -69,7 +70,7 @@ def test_reload():
 
 
 def test_bad_configuration_is_not_tried_again():
-    service.Scene()
+    Scene()
     service.CONFIG.write_text("platform: {}\n")
     subprocess.run(["systemctl", "start", service.UNIT], check=False, stderr=subprocess.DEVNULL)
     wait.until(lambda: service.show("ActiveState") == "failed", 30, "given up")
@@ -79,7 +80,7 @@ def test_bad_configuration_is_not_tried_again():
 
 
 def test_log_has_fields_and_ids():
-    scene = service.Scene().start()
+    scene = Scene().start()
     scene.wait_messages(3)
     scene.slave.signal(signal.SIGUSR2)
     service.wait_status(lambda now: now["buses"][0]["failed_sensors"] == 4, 60, "no answers")
@@ -101,7 +102,7 @@ def test_log_has_fields_and_ids():
         assert entries[0]["SYSLOG_IDENTIFIER"] == "sensocan-gateway"
     assert service.log_entries(MESSAGE_ID=ids["STARTED"])[0]["PRIORITY"] in ("5", "6")
     assert service.log_entries(MESSAGE_ID=ids["SENSOR_BAD"])[0]["SENSOCAN_SENSOR"]
-    secret = service.LOGIN[1]
+    secret = LOGIN[1]
     assert secret not in run("journalctl", "-o", "verbose", "--no-pager")
 
 
@@ -111,7 +112,7 @@ def process_status(pid):
 
 
 def test_sandbox():
-    scene = service.Scene().start()
+    scene = Scene().start()
     scene.wait_messages(1)
     pid = service.main_pid()
     about = process_status(pid)
@@ -141,7 +142,7 @@ def test_sandbox():
 
 
 def test_status_for_members_of_the_group():
-    scene = service.Scene().start()
+    scene = Scene().start()
     scene.wait_messages(1)
 
     def status_as(*groups):
@@ -157,9 +158,9 @@ def test_status_for_members_of_the_group():
 @pytest.mark.parametrize("way", ["file", "credential"])
 def test_password(way):
     """Given as the README and the unit say: a file for the group alone, or a credential."""
-    scene = service.Scene()
+    scene = Scene()
     password = Path("/etc/sensocan-gateway/boiler.password")
-    password.write_text(service.LOGIN[1] + "\n")
+    password.write_text(LOGIN[1] + "\n")
     device = scene.config["devices"][0]
     del device["password"]
     if way == "file":
@@ -185,8 +186,8 @@ def test_serial_line_with_parity():
         counts[register] = counts.get(register, 0) + 1
         return counts[register]
     Slave(count).serve_rtu(serial.PORTS[1], 19200, "even", unit=3)
-    scene = service.Scene(slave=False)
-    scene.config["devices"][0]["sensors"] = service.sensors(4, unit=3)
+    scene = Scene(slave=False)
+    scene.config["devices"][0]["sensors"] = sensors(4, unit=3)
     scene.set_config(buses=[{"name": "plant", "driver": "modbus", "options": {
         "transport": "rtu", "device": serial.PORTS[0], "baud": 19200, "parity": "even"}}])
 
