@@ -358,6 +358,10 @@ static int serve(struct bus *b)
 			b->dead_rounds_limit = MIN(2 * b->dead_rounds_limit, DEAD_ROUNDS_MAX);
 			return 1;
 		}
+		if (bus_has_tool(b)) {
+			/* what has come due during the poll goes first */
+			note_missed(b, schedule_advance(b->schedule, now_monotonic_ns()));
+		}
 		if (bus_tool_wants_step(b)) {
 			call_step(b);
 		}
