@@ -5,7 +5,6 @@ Files in inside/ are ordinary tests that run in it: each test function gets a ma
 fresh from the snapshot. The files beside this one run on the host and use lab.machine.
 """
 
-import ast
 import os
 import re
 import sys
@@ -14,10 +13,10 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-INSIDE = HERE / "inside"
 sys.path[:0] = [str(HERE), str(HERE.parent / "system")]
 
 from lab.image import Image, Unavailable  # noqa: E402
+from lab.inside import INSIDE, command, machine_options, tests  # noqa: E402
 from lab.machine import Machine, build_dir, snapshot  # noqa: E402
 
 UNAVAILABLE = "LAB_UNAVAILABLE"
@@ -52,12 +51,9 @@ def pytest_pycollect_makemodule(module_path, parent):
 
 
 class GuestFile(pytest.File):
-    """Read, not imported: what it imports is in the machine only."""
-
     def collect(self):
-        for node in ast.parse(self.path.read_text()).body:
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                yield GuestItem.from_parent(self, name=node.name, line=node.lineno)
+        for name, line in tests(self.path):
+            yield GuestItem.from_parent(self, name=name, line=line)
 
 
 class Failed(Exception):
@@ -70,10 +66,8 @@ class GuestItem(pytest.Item):
         self._line = line
 
     def runtest(self):
-        inside = f"/lab/source/{INSIDE.relative_to(HERE.parents[1])}"
-        with Machine() as machine:
-            done = machine.run(["pytest", "-c", f"{inside}/pytest.ini",
-                                f"{inside}/{self.path.name}::{self.name}"], timeout=200)
+        with Machine(**machine_options(self.path)) as machine:
+            done = machine.run(command(self.path, self.name), timeout=400)
         if done.status != 0:
             raise Failed(done.out + done.err)
         skipped = re.search(r"^SKIPPED .*?: (.*)", done.out, re.M)

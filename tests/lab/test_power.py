@@ -9,11 +9,13 @@ import os
 import time
 
 import power
+import pytest
 
 CUTS = int(os.environ.get("LAB_CUTS", "12"))
 SEED = os.environ.get("LAB_SEED", str(time.time_ns()))
 
 
+@pytest.mark.timeout(300 + 60 * CUTS)
 def test_power_cuts(tmp_path, capsys):
     story = power.Story(tmp_path, SEED)
     try:

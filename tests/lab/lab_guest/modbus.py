@@ -44,7 +44,7 @@ class Slave:
         def serve():
             while _library.modbus_tcp_accept(
                     context, ctypes.byref(ctypes.c_int(listening))) >= 0:
-                self._answer_all(context, unit=7)
+                self._answer_all(context, unit=6)
                 _library.modbus_close(context)
         return self._start(serve)
 
