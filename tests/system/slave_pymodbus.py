@@ -1,26 +1,21 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A Modbus TCP slave on pymodbus, of which the gateway has nothing: slave_pymodbus.py PORT
+"""A Modbus slave on pymodbus, of which the gateway has nothing: slave_pymodbus.py PORT | DEVICE
 
-On 127.0.0.1. Every unit has 1000 registers, coils and discrete inputs of its own; each is how
-often it was read, this time included, modulo 65536 (bits: modulo 2). Prints "listening PORT" when
-it is ready; SIGUSR1 prints "requests R registers Q connections C", as slave_libmodbus does.
+On 127.0.0.1, or on a serial port. Every unit has 1000 registers, coils and discrete inputs of its
+own; each is how often it was read, this time included, modulo 65536 (bits: modulo 2). Prints
+"listening PORT" or "listening DEVICE" when it is ready; SIGUSR1 prints
+"requests R registers Q connections C", as slave_libmodbus does.
 """
 
 import asyncio
 import signal
 import sys
-import types
 
-# pymodbus imports these whatever it is used for, and Debian only recommends them. TCP needs neither.
-for name in ("serial", "serial_asyncio"):
-    sys.modules.setdefault(name, types.ModuleType(name))
-sys.modules["serial_asyncio"].create_serial_connection = None
-
-# pylint: disable=wrong-import-position
 from pymodbus.datastore import ModbusServerContext, ModbusSlaveContext
 from pymodbus.datastore.store import BaseModbusDataBlock
-from pymodbus.server.async_io import ModbusConnectedRequestHandler, ModbusTcpServer
+from pymodbus.server.async_io import (ModbusConnectedRequestHandler, ModbusSerialServer,
+                                      ModbusTcpServer)
 
 REGISTERS = 1000
 totals = {"requests": 0, "registers": 0, "connections": 0}
@@ -62,19 +57,32 @@ def make_unit():
                               ir=Counters(65536), zero_mode=True)
 
 
-async def main(port):
-    units = {unit: make_unit() for unit in range(256)}
-    server = ModbusTcpServer(ModbusServerContext(slaves=units, single=False),
-                             address=("127.0.0.1", port), handler=Connection,
+async def serve_tcp(context, port):
+    server = ModbusTcpServer(context, address=("127.0.0.1", port), handler=Connection,
                              allow_reuse_address=True)
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGUSR1, lambda: print(
-        " ".join(f"{name} {n}" for name, n in totals.items()), flush=True))
     task = asyncio.create_task(server.serve_forever())
     await server.serving
     print(f"listening {server.server.sockets[0].getsockname()[1]}", flush=True)
     await task
 
 
+async def serve_serial(context, device):
+    server = ModbusSerialServer(context, port=device, baudrate=115200)
+    await server.start()
+    print(f"listening {device}", flush=True)
+    await server.serve_forever()
+
+
+async def main(where):
+    units = {unit: make_unit() for unit in range(256)}
+    context = ModbusServerContext(slaves=units, single=False)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: print(
+        " ".join(f"{name} {n}" for name, n in totals.items()), flush=True))
+    if where.isdecimal():
+        await serve_tcp(context, int(where))
+    else:
+        await serve_serial(context, where)
+
+
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 0))
+    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "0"))
