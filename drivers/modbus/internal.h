@@ -103,7 +103,8 @@ struct modbus_bus {
 	uint32_t generation;
 	uint32_t max_registers, max_bits, max_gap; /* max_gap in registers */
 	int64_t turn_max_ns;                       /* the longest of all units */
-	void *probe;                               /* probe.c's; freed with the bus */
+	struct modbus_probe *probe;                /* of the tool probe; freed with the bus */
+	uint32_t n_found;                          /* units, by the tool scan */
 };
 
 /* One request: reads `count` from `address`, for those of sensors[begin..end) that are due. */

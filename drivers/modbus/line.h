@@ -35,6 +35,9 @@ int modbus_line_dial(struct scg_bus *bus);
    descriptor, or a negative errno. */
 int modbus_serial_open(struct scg_bus *bus);
 void modbus_serial_close(int fd);
+/* Speed and framing of these options, and what came before is thrown away. 0, -EINVAL if the port
+   cannot do that, or another negative errno. */
+int modbus_serial_tune(const union scg_value *options, int fd);
 bool modbus_serial_has_rate(int64_t baud);
 /* "300, 600, ...": all rates there are. */
 void modbus_serial_list_rates(char *text, size_t size);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "request.h"
+#include "tools.h"
 #include "transport.h"
 
 /* Between looks at a unit that is busy, if there is nothing else to do. */
@@ -267,4 +268,7 @@ const struct scg_driver scg_driver_1 = {
 	.open = modbus_open,
 	.poll = modbus_poll,
 	.close = modbus_close,
+	.plan = modbus_forecast,
+	.scan = &modbus_scan,
+	.probe = &modbus_probe,
 };

@@ -99,7 +99,7 @@ int modbus_plan_new(struct modbus_bus *b)
 	const struct scg_bus *bus = b->bus;
 	uint32_t n_units = 1, n_areas = 1; /* one too many, because calloc(0) may be NULL */
 
-	b->wire = modbus_wire_of(bus);
+	b->wire = modbus_wire_of(bus->options);
 	b->max_registers = (uint32_t)bus->options[BUS_MAX_REGISTERS].i;
 	b->max_bits = (uint32_t)bus->options[BUS_MAX_BITS].i;
 	/* Left to the driver, only the cost decides. */

@@ -99,6 +99,12 @@ static void rtu_close(void *data)
 	free(link);
 }
 
+static void set_times(struct rtu_link *link, const union scg_value *options)
+{
+	link->char_ns = modbus_wire_character_ns(options);
+	link->gap_ns = modbus_wire_gap_ns(options);
+}
+
 static int link_open(struct scg_bus *bus, bool is_tcp, void **ret_link)
 {
 	struct rtu_link *link = calloc(1, sizeof(*link));
@@ -110,8 +116,7 @@ static int link_open(struct scg_bus *bus, bool is_tcp, void **ret_link)
 	link->bus = bus;
 	link->fd = -1;
 	link->is_tcp = is_tcp;
-	link->char_ns = modbus_wire_character_ns(bus);
-	link->gap_ns = modbus_wire_gap_ns(bus);
+	set_times(link, bus->options);
 	r = connect_line(link);
 	if (r < 0) {
 		rtu_close(link);
@@ -393,9 +398,23 @@ static int rtu_exchange(void *data, struct modbus_exchange *x)
 	return r == -ECANCELED ? MODBUS_STOPPED : r;
 }
 
+static int rtu_tune(void *data, const union scg_value *options)
+{
+	struct rtu_link *link = data;
+	int r = modbus_serial_tune(options, link->fd);
+
+	if (r == 0) {
+		set_times(link, options);
+		/* What comes next is made of other bits than what came before. */
+		link->last_ns = modbus_now_ns();
+	}
+	return r;
+}
+
 const struct modbus_transport modbus_rtu = {
 	.open = serial_open,
 	.exchange = rtu_exchange,
+	.tune = rtu_tune,
 	.close = rtu_close,
 };
 

@@ -89,17 +89,16 @@ static int seize(struct scg_bus *bus, int fd)
 	return ioctl(fd, TIOCEXCL) < 0 ? -errno : 0;
 }
 
-static struct termios wanted_settings(const struct scg_bus *bus)
+static struct termios wanted_settings(const union scg_value *options)
 {
 	static const tcflag_t parities[] = {0, PARENB, PARENB | PARODD};
-	tcflag_t parity = parities[bus->options[BUS_PARITY].i];
-	speed_t speed = find_speed(bus->options[BUS_BAUD].i);
+	tcflag_t parity = parities[options[BUS_PARITY].i];
+	speed_t speed = find_speed(options[BUS_BAUD].i);
 	struct termios t = {0};
 
 	/* Neither a break nor a damaged character is a byte: the checksum finds what is missing. */
 	t.c_iflag = IGNBRK | IGNPAR | (parity ? INPCK : 0u);
-	t.c_cflag = CREAD | CLOCAL | CS8 | parity |
-		    (bus->options[BUS_STOP_BITS].i == 2 ? CSTOPB : 0u);
+	t.c_cflag = CREAD | CLOCAL | CS8 | parity | (options[BUS_STOP_BITS].i == 2 ? CSTOPB : 0u);
 	/* With 0, "nothing there" would look like "unplugged". */
 	t.c_cc[VMIN] = 1;
 	(void)cfsetispeed(&t, speed); /* refuses unknown rates only */
@@ -108,21 +107,32 @@ static struct termios wanted_settings(const struct scg_bus *bus)
 }
 
 /* tcsetattr() succeeds if it could do anything of what was asked. */
-static int configure(struct scg_bus *bus, int fd)
+int modbus_serial_tune(const union scg_value *options, int fd)
 {
-	struct termios wanted = wanted_settings(bus), got;
+	struct termios wanted = wanted_settings(options), got;
 
 	if (tcsetattr(fd, TCSANOW, &wanted) < 0 || tcgetattr(fd, &got) < 0) {
 		return -errno;
 	}
 	if ((got.c_cflag & FRAMING) != (wanted.c_cflag & FRAMING) ||
 		cfgetospeed(&got) != cfgetospeed(&wanted)) {
-		bus->host->log(bus, SCG_LOG_WARNING, "%s: the port cannot do %d bit/s, 8%c%d",
-			bus->options[BUS_DEVICE].s, (int)bus->options[BUS_BAUD].i,
-			"NEO"[bus->options[BUS_PARITY].i], (int)bus -> options[BUS_STOP_BITS].i);
 		return -EINVAL;
 	}
 	return tcflush(fd, TCIOFLUSH) < 0 ? -errno : 0;
+}
+
+static int configure(struct scg_bus *bus, int fd)
+{
+	int r = modbus_serial_tune(bus->options, fd);
+
+	if (r == -EINVAL) {
+		char line[40];
+
+		modbus_wire_describe(bus->options, line, sizeof(line));
+		bus->host->log(bus, SCG_LOG_WARNING, "%s: the port cannot do %s",
+			bus->options[BUS_DEVICE].s, line);
+	}
+	return r;
 }
 
 /* Delays and polarity stay as the device tree has them. */

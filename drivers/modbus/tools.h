@@ -8,6 +8,9 @@
 
 #include "sensocan-driver.h"
 
+/* plan() of the driver. */
+void modbus_forecast(struct scg_bus *bus);
+
 extern const struct scg_tool modbus_scan;  /* which units there are */
 extern const struct scg_tool modbus_probe; /* some registers in all ways to read them */
 

@@ -47,6 +47,9 @@ struct modbus_transport {
 	/* Sends the request and waits for the answer. An enum modbus_outcome, or a negative errno
 	   if the link is gone. */
 	int (*exchange)(void *link, struct modbus_exchange *x);
+	/* Goes over to the line settings of these options of a bus. 0 or a negative errno. NULL:
+	   they are not ours to set. */
+	int (*tune)(void *link, const union scg_value *options);
 	void (*close)(void *link);
 };
 

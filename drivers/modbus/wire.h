@@ -10,6 +10,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "sensocan-driver.h"
@@ -21,14 +22,17 @@ struct modbus_wire {
 	int64_t least_ns; /* and what it takes at the least */
 };
 
-struct modbus_wire modbus_wire_of(const struct scg_bus *bus);
+struct modbus_wire modbus_wire_of(const union scg_value *options);
 /* The request with its answer, without the time that the slave takes. */
 int64_t modbus_wire_ns(const struct modbus_wire *wire, bool is_bits, uint32_t count);
 
+/* "9600 baud, 8E1": of a serial line. */
+void modbus_wire_describe(const union scg_value *options, char *text, size_t size);
+
 /* Of a serial line, here or behind a device server: a character, and the silence that ends a frame
    ([SERIAL] 2.5.1.1), as long as the option request_gap at least before a request. */
-int64_t modbus_wire_character_ns(const struct scg_bus *bus);
-int64_t modbus_wire_silence_ns(const struct scg_bus *bus);
-int64_t modbus_wire_gap_ns(const struct scg_bus *bus);
+int64_t modbus_wire_character_ns(const union scg_value *options);
+int64_t modbus_wire_silence_ns(const union scg_value *options);
+int64_t modbus_wire_gap_ns(const union scg_value *options);
 
 #endif

@@ -310,13 +310,25 @@ static void set_value(
 	values[i] = parse_option(&table[i], text);
 }
 
+/* As strsep(), at a comma and a space: a comma alone belongs to the value. */
+static char *next_item(char **rest)
+{
+	char *item = *rest, *end = item ? strstr(item, ", ") : NULL;
+
+	*rest = end ? end + 1 : NULL;
+	if (end) {
+		*end = '\0';
+	}
+	return item;
+}
+
 static void set_values(
 	const struct scg_option *table, uint32_t n, union scg_value *values, const char *text)
 {
 	_cleanup_(freep) char *copy = xstrdup(text);
 	char *rest = copy, *item;
 
-	while ((item = strsep(&rest, ",")) && *(item += strspn(item, " "))) {
+	while ((item = next_item(&rest)) && *(item += strspn(item, " "))) {
 		char *value = item;
 		char *name = strsep(&value, ":");
 		uint32_t i = 0;

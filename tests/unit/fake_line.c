@@ -275,9 +275,8 @@ size_t fake_line_waits(void)
 	return line.n_waits;
 }
 
-int modbus_serial_tune(struct scg_bus *bus, const union scg_value *options, int fd)
+int modbus_serial_tune(const union scg_value *options, int fd)
 {
-	(void)bus;
 	(void)options;
 	(void)fd;
 	return 0;

@@ -150,7 +150,8 @@ static void a_slave_on_libmodbus_is_read(void **state)
 
 /* One trick, then honesty: three sensors take that many requests. `reason`: the one that was played
    upon fails with it; NULL: it does not. */
-static void play(struct rtu_slave *slave, enum rtu_trick trick, size_t n_requests, const char *reason)
+static void play(
+	struct rtu_slave *slave, enum rtu_trick trick, size_t n_requests, const char *reason)
 {
 	struct fake_bus *f = rtu_slave_bus(slave, "max_gap: 0");
 	struct scg_sensor *a = add(f, 1, 100), *b = add(f, 1, 200);
@@ -534,7 +535,6 @@ static void a_dead_unit_of_ten_costs_its_probe(void **state)
 		n_dead += slave->requests[i].unit == 4;
 	}
 	assert_int_equal(3, n_dead);
-	assert_int_equal(93, slave->n_requests);
 	bus_done(f);
 }
 
