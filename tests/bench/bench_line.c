@@ -2,8 +2,8 @@
 /*
  * A serial line with Modbus slaves that takes the time of a real one: each byte its start, data and
  * stop bits, the slave its 3.5 characters to see the end of a request and its own delay. Behind a
- * pseudo-terminal, or behind Modbus TCP as a gateway has it. Citation: [SERIAL] MODBUS over Serial
- * Line Specification and Implementation Guide V1.02.
+ * pseudo-terminal, a device server's port, or Modbus TCP as a gateway has it. Citation: [SERIAL]
+ * MODBUS over Serial Line Specification and Implementation Guide V1.02.
  *
  * Two clocks. The line's: when a byte would have been over, had the machine been idle; all waits
  * are for points in time on it. And the wall's: when the machine came to it. What is late is
@@ -45,7 +45,8 @@
 #define HEADER_SIZE   7 /* MODBUS Messaging on TCP/IP V1.0b, 3.1.3 */
 #define TCP_REQUEST   12
 #define CHUNK         8 /* bytes that a port hands over at once while more come */
-#define LOST_FRAME_MS 50
+#define IDLE_MS       20
+#define STALL_NS      (5 * NS_PER_MS)
 #define GATEWAY_FAULT 11
 
 struct request {
@@ -357,6 +358,16 @@ static int take_client(int listener, int client)
 	return fd;
 }
 
+/* Nothing came for a while; was it longer than it should have been? */
+static void note_idle(int64_t since_ns)
+{
+	int64_t late_ns = now_monotonic_ns() - since_ns - IDLE_MS * NS_PER_MS;
+
+	if (record && late_ns > STALL_NS) {
+		(void)fprintf(record, "stall %" PRId64 "\n", late_ns);
+	}
+}
+
 /* Until a signal. */
 static int run(int signals, int listener, int fd)
 {
@@ -368,14 +379,15 @@ static int run(int signals, int listener, int fd)
 			{.fd = fd, .events = POLLIN},
 			{.fd = listener, .events = POLLIN},
 		};
-		int64_t before_ns = waited_ns();
-		int n = poll(fds, ARRAY_SIZE(fds), input.size ? LOST_FRAME_MS : -1);
+		int64_t before_ns = waited_ns(), since_ns = now_monotonic_ns();
+		int n = poll(fds, ARRAY_SIZE(fds), IDLE_MS);
 
 		if (n < 0 && errno != EINTR) {
 			return 1;
 		}
 		if (n == 0) {
-			input.size = 0;
+			note_idle(since_ns);
+			input.size = 0; /* what is there is no whole frame */
 		}
 		if (fds[0].revents) {
 			return 0;
@@ -426,15 +438,15 @@ int main(int argc, char **argv)
 	if (setup.realtime) {
 		(void)sched_setscheduler(0, SCHED_FIFO, &priority);
 	}
-	r = setup.port ? listen_on(setup.port) : open_terminal(&other);
+	r = setup.link ? open_terminal(&other) : listen_on(MAX(setup.port, setup.server));
 	if (r < 0 || signals < 0 || (setup.record && !record)) {
 		fprintf(stderr, "bench_line: cannot begin: %s\n", strerror(r < 0 ? -r : errno));
 		return 1;
 	}
-	if (setup.port) {
-		listener = r;
-	} else {
+	if (setup.link) {
 		fd = r;
+	} else {
+		listener = r;
 	}
 	start_ns = last_ns = now_monotonic_ns();
 	printf("listening\n");

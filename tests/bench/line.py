@@ -9,6 +9,8 @@ import subprocess
 from world import DEVICE, Talker, net, sensor_uuid, yaml
 
 CLOSE_S = 15
+# What a line is behind.
+TERMINAL, SERVER, GATEWAY = "a pseudo-terminal", "a device server", "a TCP gateway"
 
 
 class Request:
@@ -40,15 +42,21 @@ class Request:
 
 
 class Line(Talker):
-    """`arguments` as line_setup.h has them, but for where and the record."""
+    """`arguments` as line_setup.h has them, but for where and the record. `kind`: what the line is
+    behind. Through a pseudo-terminal bytes are carried by a thread of the kernel that waits for a
+    core like any other, and nobody can tell how long; through a device server's port by whoever
+    sends them. So where milliseconds count it is that."""
 
-    def __init__(self, build, directory, arguments, tcp=False):
+    def __init__(self, build, directory, arguments, kind):
         directory.mkdir(parents=True, exist_ok=True)
         super().__init__(directory / "line.log")
         self.record = directory / "record"
-        self.port = net.free_port() if tcp else None
+        self.kind = kind
+        self.port = net.free_port()
         self.device = directory / "tty"
-        where = f"port={self.port}" if tcp else f"link={self.device}"
+        self.stalls = []
+        where = {TERMINAL: f"link={self.device}", SERVER: f"server={self.port}",
+                 GATEWAY: f"port={self.port}"}[kind]
         self.command = [build.program("bench_line"), where, f"record={self.record}", *arguments]
 
     def __enter__(self):
@@ -59,8 +67,10 @@ class Line(Talker):
         self.close()
 
     def bus_options(self, baud):
-        if self.port:
-            return {"transport": "tcp", "host": net.HOST, "port": self.port}
+        if self.kind != TERMINAL:
+            address = {"host": net.HOST, "port": self.port}
+            return {"transport": "tcp", **address} if self.kind == GATEWAY else \
+                {"transport": "rtu-tcp", **address, "baud": baud, "parity": "none"}
         # A pseudo-terminal has no parity.
         return {"transport": "rtu", "device": str(self.device), "baud": baud, "parity": "none"}
 
@@ -70,7 +80,19 @@ class Line(Talker):
             self.signal(signal.SIGTERM)
             status = self.process.wait(CLOSE_S)
             assert status == 0, f"the line ended with {status}: {self.log()[-500:]}"
-        return [Request(line) for line in self.record.read_text().splitlines()]
+        requests = []
+        for line in self.record.read_text().splitlines():
+            if line.startswith("stall"):
+                self.stalls.append(int(line.split()[1]) / 1e9)
+            else:
+                requests.append(Request(line))
+        return requests
+
+    def lateness(self, requests):
+        """How late the machine was, in words: of other processes and of its host."""
+        late = sorted(request.late + request.seen_late for request in requests)
+        return (f"the machine was late by {1e3 * late[int(0.99 * (len(late) - 1))]:.2f} ms (p99), "
+                f"{1e3 * max(late[-1:] + self.stalls):.1f} at the most")
 
 
 class Master:

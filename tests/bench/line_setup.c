@@ -110,6 +110,9 @@ static int set(struct line_setup *setup, const char *key, const char *value)
 	if (strcmp(key, "port") == 0) {
 		return parse_i64(value, &setup->port);
 	}
+	if (strcmp(key, "server") == 0) {
+		return parse_i64(value, &setup->server);
+	}
 	if (strcmp(key, "baud") == 0) {
 		return parse_i64(value, &setup->baud);
 	}
@@ -141,9 +144,10 @@ int line_setup_parse(struct line_setup *setup, char **arguments, const char **re
 			return -EINVAL;
 		}
 	}
-	if ((setup->link != NULL) == (setup->port != 0) || setup->port < 0 ||
-		setup->port > UINT16_MAX || setup->baud < 0 || (setup->link && !setup->baud)) {
-		*ret_bad = "link or port, and baud for a link";
+	if ((setup->link != NULL) + (setup->port > 0) + (setup->server > 0) != 1 ||
+		MAX(setup->port, setup->server) > UINT16_MAX || setup->baud < 0 ||
+		(!setup->port && !setup->baud)) {
+		*ret_bad = "link, server or port, and baud but for a port";
 		return -EINVAL;
 	}
 	return 0;

@@ -7,7 +7,8 @@
  * ".UNIT" is for this unit only.
  *
  *     link=PATH            a pseudo-terminal, PATH is made a symbolic link to it; or
- *     port=N               Modbus TCP, as a gateway to the line does it
+ *     server=N             a port for RTU frames, as of a serial device server; or
+ *     port=N               a port for Modbus TCP, as of a gateway to the line
  *     record=PATH          where each request is written down
  *     baud=N               speed of the line, 8N1; 0: no line, as slaves with a socket have none
  *     units=N              slaves 1 to N are there, all others are silent
@@ -42,7 +43,7 @@ struct line_refusal {
 
 struct line_setup {
 	const char *link, *record;
-	int64_t port, baud;
+	int64_t port, server, baud;
 	int64_t timeout_ns; /* 0: none */
 	bool realtime;
 	struct line_unit units[LINE_UNITS];
