@@ -110,3 +110,21 @@ enum decode_meaning decode_meaning(const struct decoder *d, uint64_t bits)
 	       : highest == 0xfe ? DECODE_ERROR
 				 : DECODE_SPECIAL;
 }
+
+const char *decode_meaning_text(enum decode_meaning meaning)
+{
+	switch (meaning) {
+	case DECODE_SPECIAL:
+		return "the device sends a reserved value";
+	case DECODE_ERROR:
+		return "the device reports an error of this sensor";
+	case DECODE_NOT_AVAILABLE:
+		return "the device says that it has no value";
+	case DECODE_NO_NUMBER:
+		return "the device sends a float that is no number";
+	case DECODE_TOO_SHORT:
+		return "the message is shorter than where the signal is";
+	default:
+		return "data";
+	}
+}

@@ -31,12 +31,15 @@ struct decode_layout {
 	bool big_endian;
 };
 
-/* What the bits say: SAE J1939-71, table of transmitted signal ranges. */
+/* What the bits say: SAE J1939-71, table of transmitted signal ranges; and why there is no value.
+ */
 enum decode_meaning {
 	DECODE_DATA,
 	DECODE_SPECIAL, /* parameter specific, or reserved */
 	DECODE_ERROR,
-	DECODE_NOT_AVAILABLE
+	DECODE_NOT_AVAILABLE,
+	DECODE_NO_NUMBER, /* a float that is none, or infinite */
+	DECODE_TOO_SHORT, /* the message ends before the signal does */
 };
 
 /* Made by decode_prepare(). Small, because a table of them is to stay in the cache. */
@@ -67,6 +70,8 @@ int decode_prepare(const struct decode_layout *layout, bool j1939, struct decode
 
 /* What bits mean that are no data. */
 enum decode_meaning decode_meaning(const struct decoder *d, uint64_t bits);
+/* In words for people. */
+const char *decode_meaning_text(enum decode_meaning meaning);
 
 /* The bits of a signal, as they are; `data` has n_bytes and DECODE_PADDING. */
 uint64_t decode_bits(const struct decoder *d, const uint8_t *data);
