@@ -59,13 +59,19 @@ static struct plan_request **sort_requests(const struct plan *plan)
 	return sorted;
 }
 
+/* A link that costs nothing, as TCP does at the least, is no matter of nanoseconds. */
+static const char *show_duration(char buf[FORMAT_MAX], int64_t ns)
+{
+	return ns > 0 ? format_duration(buf, ns) : "0 s";
+}
+
 static void print_request(const struct plan_request *r)
 {
 	char every[FORMAT_MAX], least[FORMAT_MAX], likely[FORMAT_MAX];
 
 	(void)printf("  %8s %8" PRIu32 " %9s %9s %8.2f %%  %s\n",
 		format_duration(every, r->interval_ns), r->n_sensors,
-		format_duration(least, r->least_ns), format_duration(likely, r->likely_ns),
+		show_duration(least, r->least_ns), show_duration(likely, r->likely_ns),
 		100 * share_of(r), r->what);
 }
 

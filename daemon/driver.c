@@ -160,7 +160,7 @@ static const struct scg_driver *load(const char *name, const char *path, char **
 	driver = dlsym(handle, SYMBOL);
 	problem = driver ? check_driver(driver, name)
 			 : xstrdup("it does not export " SYMBOL ", so it is no driver");
-	if (!problem) {
+	if (driver && !problem) {
 		/* in a copy, what came after its level is there, and is zero */
 		ours = xcalloc(1, sizeof(*ours));
 		memcpy(ours, driver, size_at_level(driver->abi));

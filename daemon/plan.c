@@ -74,7 +74,7 @@ void plan_make(const struct bus_config *config, struct plan *ret)
 	};
 
 	*ret = (struct plan){.is_known = config->driver->plan != NULL};
-	if (!ret->is_known) {
+	if (!config->driver->plan) {
 		return;
 	}
 	for (uint32_t i = 0; i < n; i++) {

@@ -52,7 +52,7 @@ struct fake_bus {
 	const _Atomic bool *stop; /* what stopping() says; NULL: never */
 	int n_fds;                /* descriptors of the process before open() */
 	unsigned n_stopping_calls;
-	unsigned n_idle; /* polls in a row that dealt with nothing */
+	unsigned n_idle;     /* polls in a row that dealt with nothing */
 	char *link, *advice; /* of the last fake_bus_plan(); NULL: not said */
 	struct fake_request *requests;
 	size_t n_requests, requests_capacity;
