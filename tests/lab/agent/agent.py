@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """In the machine: waits for requests on a virtio port and carries them out, one after the other.
 
-A request is a line of JSON; its answer is a line of JSON. The snapshot is taken while this waits for
-its first, so what is loaded here need not be loaded again by each run.
+A request is a line of JSON, and so is its answer. The snapshot is taken while this waits for its
+first request, so what is loaded here need not be loaded by each run.
 """
 
 import fcntl

@@ -2,10 +2,16 @@
 """Serial lines, networks, systemd: there, and behaving."""
 
 import os
+import socket
 import termios
 import time
 import tty
+import urllib.request
 from pathlib import Path
+
+import pytest
+from lib import wait
+from lib.net import is_listening
 
 from lab_guest import serial
 from lab_guest.command import run, run_json
@@ -45,17 +51,38 @@ def test_serial_line_is_wired():
 
 
 def test_network_with_delay_and_loss():
-    far = Namespace()
-    far.shape("delay", "200ms")
-    before = time.monotonic()
-    # Nobody listens: the refusal has to travel both ways.
-    assert run("sh", "-c", f"python3 -c 'import socket; socket.create_connection((\"{far.THERE}\", "
-               "9))' 2>&1 | tail -1").startswith("ConnectionRefused")
-    assert time.monotonic() - before >= 0.4
-    far.cut()
-    assert "loss 100%" in run("tc", "qdisc", "show", "dev", "near0")
-    far.unplug()
-    assert run_json("ip", "-json", "link", "show", "near0")[0]["operstate"] == "DOWN"
+    with Namespace() as far:
+        far.shape("delay", "200ms")
+        before = time.monotonic()
+        # Nobody listens there: the refusal has to travel both ways.
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((far.THERE, 9), timeout=60)
+        assert time.monotonic() - before >= 0.4
+        far.cut()
+        with pytest.raises(TimeoutError):
+            socket.create_connection((far.THERE, 9), timeout=2)
+        far.unplug()
+        assert run_json("ip", "-json", "link", "show", "near0")[0]["operstate"] == "DOWN"
+        far.plug_in()
+        far.good()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((far.THERE, 9), timeout=60)
+
+
+def test_network_like_2g():
+    Path("/tmp/page").write_bytes(bytes(10000))
+    with Namespace() as far:
+        server = far.start("python3", "-m", "http.server", "80", "--bind", far.THERE,
+                           "--directory", "/tmp")
+        wait.until(lambda: is_listening(80, far.THERE), 60, "the server listens", 0.2)
+        far.like_2g()
+        before = time.monotonic()
+        with urllib.request.urlopen(f"http://{far.THERE}/page", timeout=120) as page:
+            assert len(page.read()) == 10000
+        # 80 kbit at 40 kbit/s, and there and back twice
+        assert time.monotonic() - before >= 2 + 2 * 2 * 0.25
+        server.kill()
+        server.wait()
 
 
 def test_systemd_is_first_and_all_is_well():

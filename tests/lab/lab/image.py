@@ -17,17 +17,18 @@ from pathlib import Path
 
 from . import HERE, recipe
 
-# A cache for machines that share a home serves all their working copies.
-CACHE = Path(os.environ.get("LAB_CACHE") or
-             Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sensocan-gateway-lab")
+# One for all working copies.
+CACHES = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+CACHE = Path(os.environ.get("LAB_CACHE") or CACHES / "sensocan-gateway-lab")
 AGENT = HERE / "agent" / "agent.py"
 # Few are needed: one for each branch that somebody works on.
 KEEP = 3
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 TOOLS = {
-    "qemu-system-x86_64": "qemu-system-x86", "mmdebstrap": "mmdebstrap", "busybox": "busybox-static",
-    "modprobe": "kmod", "mke2fs": "e2fsprogs", "cpio": "cpio", "nbdkit": "nbdkit",
+    "qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils", "mmdebstrap": "mmdebstrap",
+    "busybox": "busybox-static", "modprobe": "kmod", "mke2fs": "e2fsprogs", "cpio": "cpio",
+    "nbdkit": "nbdkit",
 }
 
 AGENT_UNIT = """\
@@ -169,7 +170,7 @@ class Image:
             if done.returncode == 0:
                 return
             if last:
-                raise Unavailable(f"mmdebstrap: {done.stdout.strip()[-2000:]}")
+                raise RuntimeError(f"mmdebstrap: {done.stdout.strip()[-2000:]}")
             for name in ("root", "kernel"):
                 shutil.rmtree(work / name, ignore_errors=True)
 

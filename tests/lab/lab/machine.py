@@ -43,7 +43,8 @@ def build_dir():
 class Machine:
     """`cold`: really boot. `disk`: a Disk, else an empty one that keeps nothing. `rtc`: what the
     hardware clock shows at the start. `fast_forward`: time jumps over what is idle. `devices`,
-    `kernel_words`: more of QEMU's arguments and of the kernel's. All but `disk` mean a real boot."""
+    `kernel_words`: more of QEMU's arguments and of the kernel's. All but `disk` mean a real boot.
+    """
 
     def __init__(self, cold=False, disk=None, rtc=None, fast_forward=False, devices=(),
                  kernel_words=""):
@@ -132,6 +133,8 @@ class Machine:
 
     def close(self):
         self.cut()
+        if self._ports:
+            self._ports.join()
         for listener in self._listeners.values():
             listener.close()
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -196,10 +199,11 @@ class Machine:
 
     def _arguments(self, root, memory):
         """All that a machine from a snapshot must have in common with the one it was made of."""
+        backend = "memory-backend-file" if "mem-path" in memory else "memory-backend-ram"
         return [
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-machine", "q35,memory-backend=ram", "-m", MEMORY,
-            "-object", f"memory-backend-{'file' if 'mem-path' in memory else 'ram'},id=ram,{memory}",
+            "-object", f"{backend},id=ram,{memory}",
             "-cpu", "qemu64,+rdrand,+ssse3,+sse4.1,+sse4.2,+popcnt", *self._time_arguments(),
             "-serial", f"file:{self.directory / 'console.log'}",
             "-chardev", f"socket,id=qmp,path={self._listen('qmp')}",

@@ -96,12 +96,17 @@ class Ports:
         self.closed = False
         self.changed = threading.Condition()
         self.on_output = {}
-        threading.Thread(target=self._watch, daemon=True).start()
         self._sockets = (stdout, stderr)
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
 
     def tee(self, sinks):
         """Where the two outputs go as well, as functions of bytes."""
         self.on_output = dict(zip(self._sockets, sinks))
+
+    def join(self):
+        """QEMU is gone: everything that it has left behind has been read afterwards."""
+        self._watcher.join(10)
 
     def _take(self, port):
         """What is there; false at its end."""

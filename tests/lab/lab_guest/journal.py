@@ -9,9 +9,9 @@ TAG_SENSOR, TAG_TIME, TAG_FORM = 0x80, 0x40, 0x1f
 
 
 def connect(path):
-    """Reading only. What such a connection sees is committed: in WAL mode SQLite shows a transaction
-    to others once its frames have been written and, with `sync: full`, synced (walFrames() in
-    SQLite's wal.c updates the shared index after the sync)."""
+    """Reading only. What such a connection sees is on the disk: in WAL mode SQLite shows a
+    transaction to others once its frames have been written and, with `sync: full`, synced
+    (walFrames() in SQLite's wal.c writes the shared index after the sync)."""
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20, isolation_level=None)
     connection.execute("SELECT count(*) FROM block").fetchone()
     return connection

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Modbus slave on Debian's libmodbus, on TCP or on a serial line, whose registers are computed."""
+"""A Modbus slave on Debian's libmodbus, on TCP or a serial line, whose registers are computed."""
 
 import ctypes
 import threading

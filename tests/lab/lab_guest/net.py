@@ -52,6 +52,16 @@ class Namespace:
     def plug_in(self):
         run("ip", "link", "set", "near0", "up")
 
+    def close(self):
+        run("ip", "link", "delete", "near0")
+        run("ip", "netns", "delete", self.name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
 
 HOST = "10.0.2.2"
 

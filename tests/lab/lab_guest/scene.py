@@ -74,7 +74,8 @@ class Scene:
         """Nothing new to read, everything delivered, and the service stopped in good order."""
         if self.slave:
             self.slave.freeze()
-        service.wait_status(lambda now: now["journal"]["readings"] == 0, timeout, "all is delivered")
+        service.wait_status(lambda now: now["journal"]["readings"] == 0, timeout,
+                            "all is delivered")
         service.systemctl("stop")
         assert service.show("Result") == "success"
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A USB device played in Python: the kernel's virtual host controller at the other end of a socket.
 
-The protocol is Documentation/usb/usbip_protocol.rst, from the point where a device is imported. Only
-control transfers, which is all that the devices here have.
+The protocol is the kernel's Documentation/usb/usbip_protocol.rst, from the point where a device is
+imported. Only control transfers, which is all that the devices here have.
 """
 
 import struct
