@@ -193,6 +193,7 @@ static void announce_up(struct bus *b)
 	if (!b->is_announced) {
 		b->is_announced = true;
 		b->down_reason[0] = '\0';
+		b->driver_said[0] = '\0';
 		log_message(LOG_LEVEL_NOTICE, &subject, "up, %u sensors", b->abi.n_sensors);
 	}
 }

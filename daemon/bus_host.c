@@ -2,6 +2,7 @@
 #include "bus_private.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "log.h"
 #include "tool_job.h"
@@ -9,6 +10,8 @@
 
 /* A sensor that comes and goes is not worth more than a line a minute. */
 #define HEALTH_LOG_INTERVAL_NS (60 * NS_PER_S)
+/* A driver that says the same again is believed to have nothing new to say for so long. */
+#define DRIVER_LOG_INTERVAL_NS NS_PER_H
 
 /* No driver holds a value back for longer. */
 #define OLDEST_US (60 * US_PER_S)
@@ -223,17 +226,36 @@ _printf_(3, 4) static void host_tell(
 	va_end(args);
 }
 
+/* What a driver says at each try to open is news the first time, until the bus has been up. */
+static bool is_repeated(struct bus *b, const char *text)
+{
+	int64_t now = now_monotonic_ns();
+
+	if (strcmp(b->driver_said, text) == 0 && now - b->driver_said_ns < DRIVER_LOG_INTERVAL_NS) {
+		return true;
+	}
+	(void)snprintf(b->driver_said, sizeof(b->driver_said), "%s", text);
+	b->driver_said_ns = now;
+	return false;
+}
+
 _printf_(3, 4) static void host_log(
 	const struct scg_bus *abi, uint32_t level, const char *format, ...)
 {
 	struct log_subject subject = {.bus = abi->name};
+	struct bus *b = bus_of(abi);
+	char text[sizeof(b->driver_said)];
 	va_list args;
 
-	heartbeat_busy(&bus_of(abi)->heartbeat);
+	heartbeat_busy(&b->heartbeat);
 	va_start(args, format);
-	log_messagev((enum log_level)CLAMP(level, SCG_LOG_WARNING, SCG_LOG_DEBUG), &subject, format,
-		args);
+	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	level = CLAMP(level, SCG_LOG_WARNING, SCG_LOG_DEBUG);
+	if (level < SCG_LOG_INFO && is_repeated(b, text)) {
+		level = SCG_LOG_DEBUG;
+	}
+	log_message((enum log_level)level, &subject, "%s", text);
 }
 
 static int32_t host_stopping(const struct scg_bus *abi)

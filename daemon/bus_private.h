@@ -57,6 +57,8 @@ struct bus {
 	int64_t missed_logged_ns;
 	bool is_announced;     /* the log says that it is up */
 	char down_reason[160]; /* what the log last said of it being down */
+	char driver_said[256]; /* the last warning or notice of the driver, until the bus is up */
+	int64_t driver_said_ns;
 	int64_t opened_us;     /* boot-clock time of the last open() */
 	int64_t now_us,
 		clock_offset_us; /* boot clock and wall clock minus it, as of this callback */

@@ -164,6 +164,7 @@ static struct modbus_block find_block(
 	uint32_t at = (uint32_t)(first - b->sensors);
 
 	if (first->area->unit->misses > 1) {
+		first->area->is_stale = true; /* the plan has it in a larger one */
 		return (struct modbus_block){
 			at, at + 1, first->address, first->end - first->address};
 	}

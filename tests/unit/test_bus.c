@@ -34,7 +34,8 @@ static struct {
 	bool idle;                /* poll() deals with nothing */
 	uint32_t a_call;          /* sensors dealt with in one call; 0: all */
 	double value;
-	bool block; /* poll() waits until stopping() */
+	bool block;          /* poll() waits until stopping() */
+	const char *warning; /* said by each open() */
 	/* recorded */
 	uint32_t opens, closes, polls;
 	bool is_open, misuse;
@@ -65,6 +66,9 @@ static int played_open(struct scg_bus *bus)
 	play.is_open = r == 0;
 	pthread_cond_broadcast(&play.changed);
 	pthread_mutex_unlock(&play.lock);
+	if (play.warning) {
+		bus->host->log(bus, SCG_LOG_WARNING, "%s", play.warning);
+	}
 	if (r == 0) {
 		bus->data = &play;
 		bus->fd = play.pipe[0];
@@ -351,6 +355,34 @@ static void test_a_bus_that_cannot_be_opened_says_why(void **state)
 	finish(f); /* also: the stop does not wait for the next try */
 }
 
+static void test_what_a_driver_says_at_each_try_is_logged_once(void **state)
+{
+	struct fixture *f = make(&polled, 2, 5 * NS_PER_MS);
+	FILE *file = tmpfile();
+	int saved = dup(STDERR_FILENO);
+	char line[512];
+	unsigned n = 0;
+
+	(void)state;
+	assert_non_null(file);
+	assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
+	log_set_max_level(LOG_LEVEL_WARNING);
+	play.open_result = -EBUSY;
+	play.warning = "the port is another's";
+	assert_int_equal(bus_start(f->bus), 0);
+	wait_for(play.opens >= 3);
+	finish(f);
+	log_set_max_level(LOG_LEVEL_ERROR);
+	assert_true(dup2(saved, STDERR_FILENO) >= 0);
+	(void)close(saved);
+	rewind(file);
+	while (fgets(line, sizeof(line), file)) {
+		n += strstr(line, "the port is another's") != NULL;
+	}
+	assert_int_equal(n, 1);
+	(void)fclose(file);
+}
+
 static void test_a_driver_that_does_nothing_is_no_busy_loop(void **state)
 {
 	struct fixture *f = make(&polled, 1, NS_PER_H);
@@ -454,6 +486,7 @@ int main(void)
 		cmocka_unit_test(test_reopened_when_all_are_silent_for_three_rounds),
 		cmocka_unit_test(test_lost_link_is_opened_again),
 		cmocka_unit_test(test_a_bus_that_cannot_be_opened_says_why),
+		cmocka_unit_test(test_what_a_driver_says_at_each_try_is_logged_once),
 		cmocka_unit_test(test_a_driver_that_does_nothing_is_no_busy_loop),
 		cmocka_unit_test(test_events_are_reported_at_most_once_an_interval),
 		cmocka_unit_test(test_silence_of_an_event_driven_sensor_is_found),
