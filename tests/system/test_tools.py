@@ -285,6 +285,24 @@ def test_readings_go_on(gateway: Gateway):
     gateway.stop()
 
 
+@pytest.fixture(params=["alone", "daemon"])
+def plant(bench, request):
+    """A gateway on a real slave, with sensors that it reads if it is running."""
+    bench.start_slave(units=2, counting=False)
+    made = bench.make_gateway(bench.config(port=1))
+    return made.start() if request.param == "daemon" else made
+
+
+def test_scan_of_modbus(plant: Gateway):
+    done = tool(plant, "scan", "plant", "--units", "1-3", "--timeout", "100ms", timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert [line.split(":")[0] for line in done.stdout.splitlines()[:2]] == ["unit 1", "unit 2"]
+    assert "unit 3" not in done.stdout
+    assert "\nsensors:\n  - slug: " in done.stdout
+    if plant.running():
+        plant.wait_status(lambda status: status["buses"][0]["failed_sensors"] == 0, 20, "all good")
+
+
 def test_one_at_a_time(running: Gateway):
     with Scan(running, "--act", "block") as scan:
         scan.wait_line("step 2: here is something")

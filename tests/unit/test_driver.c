@@ -40,6 +40,7 @@ static void test_bad_drivers(void **state)
 		{"no-poll", "it has neither poll() nor dispatch()"},
 		{"no-close", "it lacks open() or close()"},
 		{"miscounted", "the number of its options is wrong"},
+		{"greedy", "scan options: --config is the gateway's own"},
 		{"bad-default",
 			"bus options: row 1 (speed): default \"fast\" does not fit, expected a "
 			"whole number, 300 to 115200"},

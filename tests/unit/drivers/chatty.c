@@ -9,6 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef NAME
+#define NAME "chatty"
+#endif
+#ifndef NOTE
+#define NOTE "note"
+#endif
+
 enum { BUS_PATH, BUS_LINK };
 enum { SENSOR_LEAST, SENSOR_LIKELY };
 enum { SCAN_ACT, SCAN_STEPS, SCAN_LINES, SCAN_WAIT, SCAN_NOTE };
@@ -64,7 +71,7 @@ static const struct scg_option scan_options[] = {
 		.fallback = "0s",
 		.max = 5,
 		.help = "How long a step takes."},
-	[SCAN_NOTE] = {.name = "note",
+	[SCAN_NOTE] = {.name = NOTE,
 		.type = SCG_STRING,
 		.max = 40,
 		.help = "What each result ends with."},
@@ -172,7 +179,7 @@ static const struct scg_tool probe = {
 
 const struct scg_driver scg_driver_1 = {
 	.abi = SCG_ABI_LEVEL,
-	.name = "chatty",
+	.name = NAME,
 	.version = "1.0",
 	.summary = "Says what it is told to say",
 	.bus_options = bus_options,
