@@ -57,7 +57,7 @@ def plan_run(build, directory, layout, baud, interval_s, rounds):
     seconds = interval_s * (rounds + LEARNING) + 0.5
     arguments = [f"units={layouts.UNITS}", f"baud={baud}", f"delay={DELAY}",
                  *layout.slave_arguments()]
-    with Line(build, directory, arguments, GATEWAY if tcp else TERMINAL) as line:
+    with Line(build, directory, arguments, GATEWAY if tcp else SERVER) as line:
         master = gateway_master(build, directory, line.bus_options(baud),
                                 [(sensor, f"{interval_s}s") for sensor in layout.sensors],
                                 seconds).result()
@@ -234,7 +234,7 @@ class DeadRun:
     """`dead`: when unit 10 is silent, as bench_line has it. `timeout`: the gateway's own, for
     TCP."""
 
-    def __init__(self, name, dead, kind=TERMINAL, timeout=None, options=None):
+    def __init__(self, name, dead, kind=SERVER, timeout=None, options=None):
         self.name, self.dead, self.kind, self.timeout = name, dead, kind, timeout
         self.options = options or {}
 
@@ -264,7 +264,7 @@ DEAD_RUNS = [
     DeadRun("9600 bit/s", "0s"),
     DeadRun("9600 bit/s, response_timeout 200ms", "0s", options={"response_timeout": "200ms"}),
     DeadRun("9600 bit/s, dies after 30 s", "30s-1h"),
-    DeadRun("9600 bit/s, away from 30 s to 60 s", "30s-60s"),
+    DeadRun("9600 bit/s, away from 30 s to 60 s, a pseudo-terminal", "30s-60s", TERMINAL),
     DeadRun("TCP gateway, exception after 200 ms", "0s", GATEWAY, "200ms"),
     DeadRun("TCP gateway that says nothing", "0s", GATEWAY),
 ]
