@@ -204,6 +204,13 @@ bool dbc_read_table(struct dbc_parser *p)
 	}
 	table.name = dbc_keep_word(p, name);
 	table.values = keep_values(p, values, table.n_values);
+	if (l->failure < 0) {
+		return false;
+	}
+	if (find_table(p, name)) {
+		dbc_warning(l, 0, "another VAL_TABLE_ %s; the first one counts", table.name);
+		return true;
+	}
 	grown = dbc_grow(p, p->tables, p->n_tables, &p->tables_capacity, sizeof(*p->tables));
 	if (!grown) {
 		return false;

@@ -64,6 +64,9 @@ static size_t find_statement(struct dbc_word word)
 {
 	size_t i = 0;
 
+	if (word.at[0] < 'A' || word.at[0] > 'V') {
+		return N_STATEMENTS; /* most words of a file */
+	}
 	while (i < N_STATEMENTS && !dbc_word_is(word, statements[i].word)) {
 		i++;
 	}

@@ -281,6 +281,8 @@ static const struct {
 	{MESSAGE SIGNAL "VAL_ 1 T 0 \"a\";\nVAL_ 7 S 0 \"a\";\nVAL_ 1 S Nowhere;\n",
 		"f:3: warning: message M has no signal T\nf:4: warning: there is no message 7\n"
 		"f:5: warning: there is no VAL_TABLE_ Nowhere\n"},
+	{MESSAGE SIGNAL "VAL_TABLE_ T 0 \"a\";\nVAL_TABLE_ T 0 \"b\";\n",
+		"f:4: warning: another VAL_TABLE_ T; the first one counts\n"},
 	{MESSAGE SIGNAL "VAL_ 1 S 1.5 \"a\";\n", "f:3: error: a value is no whole number\n"},
 	{MESSAGE SIGNAL "VAL_ 1 S 1 2;\n",
 		"f:3: error: expected the text of a value, found '2;'\n"},
