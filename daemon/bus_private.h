@@ -21,6 +21,9 @@
 struct bus_sensor {
 	struct scg_sensor abi; /* first: what the driver gets is a pointer to this */
 	uint32_t index;
+	int64_t accepted_us; /* boot-clock time at which the driver last reported it, and we took it
+			      */
+	int64_t failed_us;   /* at which it last said that there is no value */
 	struct sensor_state state;
 };
 
@@ -59,7 +62,7 @@ struct bus {
 	char down_reason[160]; /* what the log last said of it being down */
 	char driver_said[256]; /* the last warning or notice of the driver, until the bus is up */
 	int64_t driver_said_ns;
-	int64_t opened_us;     /* boot-clock time of the last open() */
+	int64_t opened_us; /* boot-clock time of the last open() */
 	int64_t now_us,
 		clock_offset_us; /* boot clock and wall clock minus it, as of this callback */
 	bool clock_ok;           /* of this callback */
