@@ -220,8 +220,8 @@ static void finish_callback(struct bus *b)
 		b->dead_rounds = 0;
 		b->dead_rounds_limit = DEAD_ROUNDS_MIN;
 		b->reopen_delay_ns = 0;
-	} else if (b->status.failed_sensors == b->abi.n_sensors) {
-		b->dead_rounds++;
+	} else if (b->driver->poll && b->status.failed_sensors == b->abi.n_sensors) {
+		b->dead_rounds++; /* whoever only listens has no rounds */
 	}
 	b->round_good = false;
 }
@@ -285,6 +285,7 @@ static void find_stale(struct bus *b)
 		int64_t stale_us = sensor->state.config->stale_ns / NS_PER_US;
 
 		schedule_done(b->schedule, due[i]);
+		heard_us = MAX(heard_us, sensor->failed_us); /* the driver knows better why */
 		if (stale_us > 0 && now_us - heard_us > stale_us) {
 			(void)snprintf(reason, sizeof(reason), "no value for more than %s",
 				format_duration(silence, stale_us * NS_PER_US));

@@ -13,6 +13,10 @@
 /* A driver that says the same again is believed to have nothing new to say for so long. */
 #define DRIVER_LOG_INTERVAL_NS NS_PER_H
 
+/* An event-driven bus is not exactly in time: a report may be early by an eighth of the interval.
+ */
+#define EARLY_MAX_US (100 * US_PER_MS)
+
 /* No driver holds a value back for longer. */
 #define OLDEST_US (60 * US_PER_S)
 
@@ -125,6 +129,16 @@ static int64_t boottime_of(struct bus *b, int64_t time_ns)
 	return boottime_us;
 }
 
+/* An event-driven bus may say more than anybody asked for. What counts is when it says so: the
+ * values may have been true at any time within the interval. */
+static bool is_too_early(const struct bus *b, const struct bus_sensor *sensor)
+{
+	int64_t interval_us = sensor->abi.interval_ns / NS_PER_US;
+
+	return b->in_dispatch && sensor->state.good &&
+	       b->now_us - sensor->accepted_us < interval_us - MIN(interval_us / 8, EARLY_MAX_US);
+}
+
 static void host_report(struct scg_bus *abi, struct scg_sensor *abi_sensor, int64_t time_ns,
 	double raw, uint32_t quality)
 {
@@ -141,12 +155,11 @@ static void host_report(struct scg_bus *abi, struct scg_sensor *abi_sensor, int6
 	sample_time(b);
 	boottime_us = boottime_of(b, time_ns);
 	schedule_done(b->schedule, sensor->index);
-	/* an event-driven bus may say more than anybody asked for */
-	if (b->in_dispatch && state->good &&
-		boottime_us - state->boottime_us < state->config->interval_ns / NS_PER_US) {
+	if (is_too_early(b, sensor)) {
 		b->progress = true;
 		return;
 	}
+	sensor->accepted_us = b->now_us;
 	pthread_mutex_lock(&b->lock);
 	was_bad = state->known && !state->good;
 	verdict = sensor_judge(state, raw, reading_quality, boottime_us, &value);
@@ -200,8 +213,13 @@ void bus_fail_all(struct bus *b, const char *reason)
 
 static void host_fail(struct scg_bus *abi, struct scg_sensor *abi_sensor, const char *reason)
 {
-	heartbeat_busy(&bus_of(abi)->heartbeat);
-	bus_fail_sensor(bus_of(abi), bus_sensor_of(abi_sensor), reason);
+	struct bus *b = bus_of(abi);
+	struct bus_sensor *sensor = bus_sensor_of(abi_sensor);
+
+	heartbeat_busy(&b->heartbeat);
+	sample_time(b);
+	sensor->failed_us = b->now_us;
+	bus_fail_sensor(b, sensor, reason);
 }
 
 /* Outside check(), where config.c is the host, only tools may complain: about their options. */

@@ -180,7 +180,9 @@ struct scg_host {
 	 * value was true as nearly as can be known: the arrival of the answer, the kernel's receive
 	 * time of a frame; 0 means now. `value` is unscaled; a NaN or an infinity makes the sensor
 	 * bad. `quality` is SCG_GOOD or SCG_UNCERTAIN. All reports of one callback form one batch:
-	 * reporting one by one costs nothing.
+	 * reporting one by one costs nothing. From dispatch() one report a sensor and interval
+	 * is taken, and passed over what comes earlier by more than an eighth of the interval or
+	 * 100 ms.
 	 */
 	void (*report)(struct scg_bus *bus, struct scg_sensor *sensor, int64_t time_ns,
 		double value, uint32_t quality);

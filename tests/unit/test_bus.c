@@ -24,6 +24,8 @@
 
 #define SENSORS_MAX  8
 #define READINGS_MAX 4096
+/* What goes through the pipe: the number of a sensor, and whether it failed. */
+#define FAIL 0x80
 
 static struct {
 	pthread_mutex_t lock;
@@ -34,6 +36,7 @@ static struct {
 	bool idle;                /* poll() deals with nothing */
 	uint32_t a_call;          /* sensors dealt with in one call; 0: all */
 	double value;
+	int64_t age_ns;      /* of values that dispatch() reports; 0: new */
 	bool block;          /* poll() waits until stopping() */
 	const char *warning; /* said by each open() */
 	/* recorded */
@@ -116,7 +119,12 @@ static int played_dispatch(struct scg_bus *bus)
 	if (read(bus->fd, &which, 1) != 1) {
 		return -EIO;
 	}
-	bus->host->report(bus, bus->sensors[which], 0, which, SCG_UNCERTAIN);
+	if (which & FAIL) {
+		(bus->host->fail)(bus, bus->sensors[which & ~FAIL], "no answer");
+	} else {
+		bus->host->report(bus, bus->sensors[which],
+			play.age_ns ? now_realtime_ns() - play.age_ns : 0, which, SCG_UNCERTAIN);
+	}
 	return 0;
 }
 
@@ -419,6 +427,87 @@ static void test_events_are_reported_at_most_once_an_interval(void **state)
 	finish(f);
 }
 
+static void send_event(unsigned char which)
+{
+	assert_int_equal(write(play.pipe[1], &which, 1), 1);
+}
+
+static void pass(int64_t until_ns)
+{
+	while (now_monotonic_ns() < until_ns) {
+		(void)poll(NULL, 0, 1);
+	}
+}
+
+static void test_events_are_taken_by_their_moment(void **state)
+{
+	struct fixture *f = make(&event_driven, 1, 400 * NS_PER_MS);
+	int64_t first_ns;
+
+	(void)state;
+	f->sensors[0].stale_ns = 0;
+	assert_int_equal(bus_start(f->bus), 0);
+	send_event(0);
+	wait_for(play.n_readings >= 1);
+	first_ns = now_monotonic_ns();
+	/* an eighth of the interval too early is near enough; and a value may be older than that */
+	play.age_ns = 300 * NS_PER_MS;
+	pass(first_ns + 351 * NS_PER_MS);
+	send_event(0);
+	wait_for(play.n_readings >= 2);
+	finish(f);
+}
+
+static void test_a_listener_is_not_reopened(void **state)
+{
+	struct fixture *f = make(&event_driven, 1, NS_PER_H);
+	struct bus_status status;
+
+	(void)state;
+	assert_int_equal(bus_start(f->bus), 0);
+	for (int i = 0; i < 20; i++) {
+		send_event(0 | FAIL);
+	}
+	do {
+		bus_get_status(f->bus, &status);
+		(void)poll(NULL, 0, 1);
+	} while (status.requests < 20);
+	assert_int_equal(locked(play.opens), 1);
+	assert_int_equal(status.failed_sensors, 1);
+	finish(f);
+}
+
+static void copy_error(void *ctx, const struct bus_sensor_status *status)
+{
+	(void)snprintf(ctx, 120, "%s", status->error);
+}
+
+/* As long as the driver says why there is no value, that is the reason, and not silence. */
+static void test_reason_of_an_event_driven_sensor_stays(void **state)
+{
+	const int64_t stale_ns = 300 * NS_PER_MS;
+	struct fixture *f = make(&event_driven, 1, 5 * NS_PER_MS);
+	int64_t start_ns, last_ns, gap_ns;
+	char error[120];
+
+	(void)state;
+	f->sensors[0].stale_ns = stale_ns;
+	assert_int_equal(bus_start(f->bus), 0);
+	do { /* again, if this machine was busy with something else */
+		start_ns = last_ns = now_monotonic_ns();
+		gap_ns = 0;
+		while (last_ns - start_ns < 2 * stale_ns) {
+			send_event(0 | FAIL);
+			pass(last_ns + 5 * NS_PER_MS);
+			gap_ns = MAX(gap_ns, now_monotonic_ns() - last_ns);
+			last_ns = now_monotonic_ns();
+		}
+		bus_for_each_sensor(f->bus, copy_error, error);
+	} while (gap_ns > stale_ns / 3);
+	assert_string_equal(error, "no answer");
+	finish(f);
+}
+
 static void test_silence_of_an_event_driven_sensor_is_found(void **state)
 {
 	struct fixture *f = make(&event_driven, 2, 10 * NS_PER_MS);
@@ -489,6 +578,9 @@ int main(void)
 		cmocka_unit_test(test_what_a_driver_says_at_each_try_is_logged_once),
 		cmocka_unit_test(test_a_driver_that_does_nothing_is_no_busy_loop),
 		cmocka_unit_test(test_events_are_reported_at_most_once_an_interval),
+		cmocka_unit_test(test_events_are_taken_by_their_moment),
+		cmocka_unit_test(test_a_listener_is_not_reopened),
+		cmocka_unit_test(test_reason_of_an_event_driven_sensor_stays),
 		cmocka_unit_test(test_silence_of_an_event_driven_sensor_is_found),
 		cmocka_unit_test(test_stop_interrupts_a_long_poll),
 		cmocka_unit_test(test_read_once),
