@@ -111,11 +111,11 @@ static bool format_row(const struct modbus_probe *p, uint32_t n, uint32_t i, cha
 	size_t size = (size_t)snprintf(line, LINE_MAX, "%8u", p->address + i);
 	bool is_worth = false;
 
-	for (uint8_t order = ORDER_ABCD; order <= ORDER_DCBA; order++) {
+	for (int order = ORDER_ABCD; order <= ORDER_DCBA; order++) {
 		double number, same;
 		const char *dash = NULL;
 
-		value.order = other.order = order;
+		value.order = other.order = (uint8_t)order;
 		if (!modbus_probe_value(p, i, value, &number)) {
 			return false;
 		}

@@ -143,7 +143,8 @@ static int parse_decimal(const char *text, double *ret)
 static bool can_be(const struct modbus_value *value, double number)
 {
 	uint32_t n = value->bit >= 0 ? value->bits : 16u * types[value->type].width;
-	double half = (double)(mask(n) / 2 + 1);
+	uint64_t half_raw = UINT64_C(1) << (n - 1);
+	double half = (double)half_raw;
 
 	switch (types[value->type].kind) {
 	case KIND_SIGNED:

@@ -15,6 +15,9 @@
 #include "util.h"
 
 #define COLUMNS 100
+#define HINT                                                                                       \
+	("\"-\" stands for what is hardly meant. If the device has a display, --expect finds "     \
+	 "what it shows.")
 
 static int setup(void **state)
 {
@@ -96,8 +99,7 @@ static void registers_are_shown_in_all_ways(void **state)
 		"     101                                      3141618511                ",
 		"     102                      4279652171                                ",
 		"",
-		"\"-\" stands for what is hardly meant. If the device has a display, --expect finds "
-		"what it shows.",
+		HINT,
 	};
 	static const char *const stanza[] = {
 		"- slug: unit_3_register_100",
