@@ -45,6 +45,12 @@ void bus_free(struct bus *b);
 const struct bus_config *bus_get_config(const struct bus *b);
 struct heartbeat *bus_heartbeat(struct bus *b);
 
+/* What a driver counts about its bus. */
+struct bus_counter {
+	char name[32];
+	uint64_t value;
+};
+
 struct bus_status {
 	enum bus_state state;
 	uint32_t sensors;
@@ -56,6 +62,8 @@ struct bus_status {
 	uint64_t suppressed;     /* within the deadband, not sent */
 	uint64_t missed_turns;   /* turns of a sensor that came due before the last was done */
 	char error[160];         /* last error of the bus itself; "" if it is up */
+	struct bus_counter counters[SCG_COUNTERS_MAX]; /* in the order in which they came up */
+	uint32_t n_counters;
 };
 void bus_get_status(struct bus *b, struct bus_status *ret);
 

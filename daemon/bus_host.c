@@ -285,6 +285,39 @@ static int32_t host_stopping(const struct scg_bus *abi)
 	       (b->in_step && tool_job_must_end(b->tool));
 }
 
+static struct bus_counter *find_counter(struct bus_status *status, const char *name)
+{
+	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz_");
+	struct bus_counter *counter;
+
+	for (uint32_t i = 0; i < status->n_counters; i++) {
+		if (strcmp(status->counters[i].name, name) == 0) {
+			return &status->counters[i];
+		}
+	}
+	if (status->n_counters == SCG_COUNTERS_MAX || length == 0 || name[length] ||
+		length >= sizeof(counter->name)) {
+		return NULL;
+	}
+	counter = &status->counters[status->n_counters++];
+	memcpy(counter->name, name, length + 1);
+	return counter;
+}
+
+static void host_count(struct scg_bus *abi, const char *name, uint64_t n)
+{
+	struct bus *b = bus_of(abi);
+	struct bus_counter *counter;
+
+	heartbeat_busy(&b->heartbeat);
+	pthread_mutex_lock(&b->lock);
+	counter = find_counter(&b->status, name);
+	if (counter) {
+		counter->value += n;
+	}
+	pthread_mutex_unlock(&b->lock);
+}
+
 /* Only from plan(), where plan.c is the host. */
 static void ignore_link(const struct scg_bus *abi, const char *link, const char *advice)
 {
@@ -305,4 +338,5 @@ const struct scg_host bus_host = {
 	.plan_link = ignore_link,
 	.plan_request = ignore_request,
 	.tell = host_tell,
+	.count = host_count,
 };

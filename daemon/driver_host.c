@@ -33,6 +33,10 @@ static void ignore_request(const struct scg_bus *bus, const char *what, uint32_t
 {
 }
 
+static void ignore_count(struct scg_bus *bus, const char *name, uint64_t n)
+{
+}
+
 const struct scg_host driver_deaf_host = {
 	.abi = SCG_ABI_LEVEL,
 	.report = ignore_report,
@@ -43,4 +47,5 @@ const struct scg_host driver_deaf_host = {
 	.plan_link = ignore_link,
 	.plan_request = ignore_request,
 	.tell = ignore_text,
+	.count = ignore_count,
 };

@@ -49,6 +49,16 @@ static void add_bad_sensor(void *ctx, const struct bus_sensor_status *status)
 	json_object_array_add(list, sensor);
 }
 
+static struct json_object *make_counters(const struct bus_status *status)
+{
+	struct json_object *object = json_object_new_object();
+
+	for (uint32_t i = 0; i < status->n_counters; i++) {
+		add_number(object, status->counters[i].name, status->counters[i].value);
+	}
+	return object;
+}
+
 static struct json_object *make_bus(struct bus *b)
 {
 	struct json_object *object = json_object_new_object(), *bad = json_object_new_array();
@@ -69,6 +79,7 @@ static struct json_object *make_bus(struct bus *b)
 	add_number(object, "missed_turns", status.missed_turns);
 	add_string(object, "error", status.error[0] ? status.error : NULL);
 	json_object_object_add(object, "bad_sensors", bad);
+	json_object_object_add(object, "counters", make_counters(&status));
 	return object;
 }
 
@@ -191,6 +202,24 @@ static size_t list_of(struct json_object *object, const char *key, struct json_o
 	return json_object_array_length(*ret);
 }
 
+static void print_counters(FILE *out, struct json_object *bus)
+{
+	struct json_object *counters;
+	const char *separator = "  ";
+
+	if (!json_object_object_get_ex(bus, "counters", &counters)) {
+		return;
+	}
+	json_object_object_foreach(counters, name, value)
+	{
+		(void)fprintf(out, "%s%s %" PRIu64, separator, name, json_object_get_uint64(value));
+		separator = ", ";
+	}
+	if (json_object_object_length(counters) > 0) {
+		(void)fputc('\n', out);
+	}
+}
+
 static void print_buses(FILE *out, struct json_object *root)
 {
 	struct json_object *buses, *bad;
@@ -207,6 +236,7 @@ static void print_buses(FILE *out, struct json_object *root)
 			string_of(bus, "name"), string_of(bus, "driver"), string_of(bus, "state"),
 			number_of(bus, "sensors"), number_of(bus, "failed_sensors"),
 			number_of(bus, "requests"), number_of(bus, "errors"));
+		print_counters(out, bus);
 		if (*string_of(bus, "error")) {
 			(void)fprintf(out, "  %s\n", string_of(bus, "error"));
 			continue; /* the same for all its sensors */

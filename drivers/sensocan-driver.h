@@ -64,7 +64,7 @@
 extern "C" {
 #endif
 
-/* The level of this header. Level 1: the first. Level 2: plan, scan and probe. */
+/* The level of this header. Level 1: the first. Level 2: plan, scan, probe and count. */
 #define SCG_ABI_LEVEL 2u
 
 /* Number of elements of an array, for the option tables. */
@@ -99,6 +99,9 @@ extern "C" {
 #define SCG_LOG_NOTICE  5u /* a change of state */
 #define SCG_LOG_INFO    6u
 #define SCG_LOG_DEBUG   7u
+
+/* Names that a bus may have for scg_host.count. */
+#define SCG_COUNTERS_MAX 16u
 
 /* Kinds of what a tool says, for scg_host.tell. */
 #define SCG_TELL_RESULT   1u /* a line for people, printed at once */
@@ -228,6 +231,14 @@ struct scg_host {
 	/* Only from the step() of a tool: a line without its end, `kind` being SCG_TELL_... */
 	void (*tell)(const struct scg_bus *bus, uint32_t kind, const char *format, ...)
 		SCG_PRINTF(3, 4);
+
+	/*
+	 * `n` more of something that the driver counts about the bus, for people who want to know
+	 * how well it does: frames, checksums that were wrong. `name` is of [a-z_], at most 31 of
+	 * them, and copied; a bus has at most SCG_COUNTERS_MAX names. With n == 0 it is shown as
+	 * well. Not for each frame: add up, and say it once a second or so.
+	 */
+	void (*count)(struct scg_bus *bus, const char *name, uint64_t n);
 
 	/* Level 2 ends here. */
 };

@@ -235,6 +235,32 @@ static void _printf_(3, 4)
 	f->lines[f->n_lines++] = (struct fake_line){.kind = kind, .text = text};
 }
 
+static void host_count(struct scg_bus *bus, const char *name, uint64_t n)
+{
+	struct fake_bus *f = fake_of(bus);
+	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz_");
+	uint32_t i = 0;
+
+	if (!f->callback) {
+		violate(f, "count() outside a callback");
+	}
+	if (length == 0 || name[length] || length >= sizeof(f->counters[0].name)) {
+		violate(f, "count() of \"%s\", which is no name", name);
+		return;
+	}
+	while (i < f->n_counters && strcmp(f->counters[i].name, name) != 0) {
+		i++;
+	}
+	if (i == SCG_COUNTERS_MAX) {
+		violate(f, "count() of more than %u names", SCG_COUNTERS_MAX);
+		return;
+	}
+	if (i == f->n_counters) {
+		memcpy(f->counters[f->n_counters++].name, name, length + 1);
+	}
+	f->counters[i].value += n;
+}
+
 static const struct scg_host host = {
 	.abi = SCG_ABI_LEVEL,
 	.report = host_report,
@@ -245,6 +271,7 @@ static const struct scg_host host = {
 	.plan_link = host_plan_link,
 	.plan_request = host_plan_request,
 	.tell = host_tell,
+	.count = host_count,
 };
 
 static int64_t choice_index(const struct scg_option *option, const char *text)
@@ -740,6 +767,16 @@ bool fake_bus_told(const struct fake_bus *f, uint32_t kind, const char *text)
 		}
 	}
 	return false;
+}
+
+uint64_t fake_bus_counted(const struct fake_bus *f, const char *name)
+{
+	for (uint32_t i = 0; i < f->n_counters; i++) {
+		if (strcmp(f->counters[i].name, name) == 0) {
+			return f->counters[i].value;
+		}
+	}
+	return 0;
 }
 
 const struct fake_result *fake_bus_result(const struct fake_bus *f, const struct scg_sensor *s)

@@ -36,6 +36,11 @@ struct fake_line {
 	char *text;
 };
 
+struct fake_counter {
+	char name[32];
+	uint64_t value;
+};
+
 struct fake_bus {
 	struct scg_bus bus; /* first: the host functions find the rest */
 	const struct scg_driver *driver;
@@ -58,6 +63,8 @@ struct fake_bus {
 	size_t n_requests, requests_capacity;
 	struct fake_line *lines; /* until fake_bus_forget() */
 	size_t n_lines, lines_capacity;
+	struct fake_counter counters[SCG_COUNTERS_MAX];
+	uint32_t n_counters;
 	uint64_t step; /* of the tool, while its step() runs */
 };
 
@@ -99,6 +106,9 @@ int fake_bus_step(
 int fake_bus_run(struct fake_bus *f, const struct scg_tool *tool, const char *options);
 /* A line that the tool has told, exactly so. */
 bool fake_bus_told(const struct fake_bus *f, uint32_t kind, const char *text);
+
+/* What count() has added up to under this name; 0 if it was never said. */
+uint64_t fake_bus_counted(const struct fake_bus *f, const char *name);
 
 /* The last result for a sensor, or NULL. */
 const struct fake_result *fake_bus_result(const struct fake_bus *f, const struct scg_sensor *s);

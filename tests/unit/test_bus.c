@@ -26,6 +26,8 @@
 #define READINGS_MAX 4096
 /* What goes through the pipe: the number of a sensor, and whether it failed. */
 #define FAIL 0x80
+/* ... or how many there are of a thing that is counted. */
+#define COUNT 0x40
 
 static struct {
 	pthread_mutex_t lock;
@@ -119,7 +121,13 @@ static int played_dispatch(struct scg_bus *bus)
 	if (read(bus->fd, &which, 1) != 1) {
 		return -EIO;
 	}
-	if (which & FAIL) {
+	if (which & COUNT) {
+		bus->host->count(bus, "frames", which & ~COUNT);
+		bus->host->count(bus, "overflow", 0);
+		bus->host->count(bus, "No Name", 1);
+		bus->host->count(bus, "", 1);
+		bus->host->count(bus, "a_name_that_is_longer_than_it_may_be", 1);
+	} else if (which & FAIL) {
 		(bus->host->fail)(bus, bus->sensors[which & ~FAIL], "no answer");
 	} else {
 		bus->host->report(bus, bus->sensors[which],
@@ -477,6 +485,26 @@ static void test_a_listener_is_not_reopened(void **state)
 	finish(f);
 }
 
+static void test_counters_add_up(void **state)
+{
+	struct fixture *f = make(&event_driven, 1, NS_PER_H);
+	struct bus_status status;
+
+	(void)state;
+	assert_int_equal(bus_start(f->bus), 0);
+	send_event(COUNT | 3);
+	send_event(COUNT | 4);
+	send_event(0);
+	wait_for(play.n_readings >= 1);
+	bus_get_status(f->bus, &status);
+	assert_int_equal(status.n_counters, 2);
+	assert_string_equal(status.counters[0].name, "frames");
+	assert_int_equal(status.counters[0].value, 7);
+	assert_string_equal(status.counters[1].name, "overflow");
+	assert_int_equal(status.counters[1].value, 0);
+	finish(f);
+}
+
 static void copy_error(void *ctx, const struct bus_sensor_status *status)
 {
 	(void)snprintf(ctx, 120, "%s", status->error);
@@ -580,6 +608,7 @@ int main(void)
 		cmocka_unit_test(test_events_are_reported_at_most_once_an_interval),
 		cmocka_unit_test(test_events_are_taken_by_their_moment),
 		cmocka_unit_test(test_a_listener_is_not_reopened),
+		cmocka_unit_test(test_counters_add_up),
 		cmocka_unit_test(test_reason_of_an_event_driven_sensor_stays),
 		cmocka_unit_test(test_silence_of_an_event_driven_sensor_is_found),
 		cmocka_unit_test(test_stop_interrupts_a_long_poll),
