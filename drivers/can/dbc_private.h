@@ -3,9 +3,10 @@
 #define CAN_DBC_PRIVATE_H
 
 /*
- * What a DBC file is while it is read, between dbc_parser.c, which knows the statements that make
- * messages and signals, dbc_details.c, which knows those that add to them, and dbc_finish.c, which
- * looks at the whole and makes the result. A statement that is not understood leaves no trace.
+ * What a DBC file is while it is read, between dbc_parser.c, which knows the statements and reads
+ * messages, dbc_signal.c, which reads signals, dbc_details.c and dbc_attributes.c, which add to
+ * them, dbc_check.c, which looks at the whole, and dbc_finish.c, which makes the result. A
+ * statement that is not understood leaves no trace.
  */
 
 #include "dbc.h"
@@ -92,8 +93,13 @@ char *dbc_keep_word(struct dbc_parser *p, struct dbc_word word);
 /* Index, or DBC_NONE. `id` as in the file, with bit 31. */
 uint32_t dbc_message_by_id(const struct dbc_parser *p, uint32_t id);
 uint32_t dbc_signal_by_name(const struct dbc_parser *p, uint32_t message, struct dbc_word name);
+/* Whether a statement begins at the word that comes next; takes nothing. */
+bool dbc_is_statement_next(const struct dbc_lexer *l);
 /* The end of a statement, which some files forget. */
 bool dbc_take_end(struct dbc_lexer *l);
+
+/* dbc_signal.c: SG_, behind BO_ */
+bool dbc_read_signal(struct dbc_parser *p);
 
 /* dbc_details.c: statements that add to what is there; false if one was not understood. */
 bool dbc_read_comment(struct dbc_parser *p);
