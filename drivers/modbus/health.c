@@ -26,7 +26,7 @@
 #define LIMIT_FACTOR   4
 #define LIMIT_EXTRA_NS (100 * NS_PER_MS)
 /* Of the requests to a unit that rests, one in so many waits as long as the option says. */
-#define FULL_PROBE 4u
+#define FULL_PROBE 8u
 /* A slave that is busy is asked again so soon, twice as late each time, and so often. */
 #define BUSY_NS  (50 * NS_PER_MS)
 #define BUSY_MAX 4u
@@ -99,7 +99,7 @@ static int64_t expected_ns(const struct modbus_bus *b, const struct modbus_unit 
 {
 	int64_t turn_ns = unit->turn_max_ns;
 
-	if (turn_ns == 0 && unit->misses >= MODBUS_MISSES_TO_REST) {
+	if (turn_ns == 0 && unit->misses > 0) {
 		turn_ns = b->turn_max_ns; /* it never answered: like the others, perhaps */
 	}
 	return turn_ns ? LIMIT_FACTOR * turn_ns + LIMIT_EXTRA_NS : 0;
@@ -239,11 +239,13 @@ void modbus_health_good(
 	struct modbus_bus *b, const struct modbus_block *block, int64_t turn_ns, int64_t now_ns)
 {
 	struct modbus_unit *unit = b->sensors[block->begin].area->unit;
+	/* One that is late, perhaps because this machine is, is no measure. */
+	int64_t usual_ns = turn_ns < 2 * unit->turn_ns ? turn_ns : 2 * unit->turn_ns;
 
 	unit_answered(unit);
 	unit->n_busy = 0;
 	/* A mean over some ten answers, and a maximum that fades over some hundred. */
-	unit->turn_ns += unit->turn_ns ? (turn_ns - unit->turn_ns) / 8 : turn_ns + 1;
+	unit->turn_ns += unit->turn_ns ? (usual_ns - unit->turn_ns) / 8 : turn_ns + 1;
 	unit->turn_max_ns -= unit->turn_max_ns / 64;
 	unit->turn_max_ns = turn_ns > unit->turn_max_ns ? turn_ns : unit->turn_max_ns;
 	b->turn_max_ns = unit->turn_max_ns > b->turn_max_ns ? unit->turn_max_ns : b->turn_max_ns;

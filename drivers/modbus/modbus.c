@@ -135,6 +135,7 @@ static int exchange(struct modbus_bus *b, const struct modbus_area *area,
 		.request = modbus_request_read(area->table, block->address, block->count),
 		.unit = unit->id,
 		.is_trusted = unit->misses == 0,
+		.may_be_late = unit->misses == 0 && unit->turn_ns > 0,
 		.limit_ns = modbus_health_limit_ns(b, unit),
 		.quiet_ns = modbus_health_quiet_ns(b, unit),
 	};

@@ -165,6 +165,7 @@ static int read_registers(struct modbus_bus *b, uint32_t i, uint32_t count)
 		.request = modbus_request_read(p->table, p->address + i, count),
 		.unit = p->unit,
 		.is_trusted = true,
+		.may_be_late = true,
 		.limit_ns = timeout_ns,
 		.quiet_ns = timeout_ns,
 	};

@@ -392,7 +392,7 @@ static int rtu_exchange(void *data, struct modbus_exchange *x)
 		if (r == MODBUS_ANSWERED) {
 			forgive(link);
 		} else {
-			owe(link, x->quiet_ns, r == MODBUS_SILENT && !x->is_trusted);
+			owe(link, x->quiet_ns, r == MODBUS_SILENT && !x->may_be_late);
 		}
 	}
 	return r == -ECANCELED ? MODBUS_STOPPED : r;

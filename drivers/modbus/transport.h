@@ -30,10 +30,12 @@ struct modbus_pdu {
 struct modbus_exchange {
 	struct modbus_pdu request;
 	uint8_t unit;
-	/* The unit answered the last time. TCP: an earlier request may still keep a gateway busy,
-	   give it the time to get over that. RTU: if it is silent now it may be late, so that it
-	   gets the line for itself for `quiet_ns`. */
+	/* TCP: an earlier request may still keep a gateway busy, and the unit is worth to wait
+	   until it has got over that. */
 	bool is_trusted;
+	/* RTU: after silence the whole line is left to the unit for `quiet_ns`, for it may be late;
+	   else only its own next request waits so long. */
+	bool may_be_late;
 	int64_t limit_ns; /* how long to wait for the answer, besides the time on the wire */
 	int64_t quiet_ns; /* RTU: after silence, how long an answer may still come */
 

@@ -240,14 +240,14 @@ void fake_line_close(void)
 }
 
 struct fake_line_result fake_line_read(
-	uint8_t unit, uint8_t function, uint16_t address, uint16_t count, bool is_trusted)
+	uint8_t unit, uint8_t function, uint16_t address, uint16_t count, bool may_be_late)
 {
 	struct modbus_exchange x = {
 		.request = {.size = 5,
 			.bytes = {function, (uint8_t)(address >> 8), (uint8_t)address,
 				(uint8_t)(count >> 8), (uint8_t)count}},
 		.unit = unit,
-		.is_trusted = is_trusted,
+		.may_be_late = may_be_late,
 		.limit_ns = line.options[BUS_RESPONSE_TIMEOUT].i,
 		.quiet_ns = line.options[BUS_RESPONSE_TIMEOUT].i,
 	};

@@ -31,7 +31,7 @@ struct fake_line_result {
 void fake_line_open(int64_t baud, int64_t timeout_ns, fake_line_slave *slave, void *ctx);
 void fake_line_close(void);
 struct fake_line_result fake_line_read(
-	uint8_t unit, uint8_t function, uint16_t address, uint16_t count, bool is_trusted);
+	uint8_t unit, uint8_t function, uint16_t address, uint16_t count, bool may_be_late);
 
 /* Puts bytes on the line `after_ns` from the end of the request. None: the other end hangs up. */
 void fake_line_send(int64_t after_ns, const uint8_t *bytes, size_t size);
