@@ -228,7 +228,9 @@ void config_keep_texts(
 	for (uint32_t i = 0; i < n; i++) {
 		/* a default is the driver's constant and stays */
 		if (table[i].type == SCG_STRING && values[i].s != table[i].fallback) {
-			values[i].s = arena_strdup(l->arena, values[i].s);
+			values[i].s = values[i].s && table[i].flags & SCG_FILE
+					      ? config_take_path(l, values[i].s)
+					      : arena_strdup(l->arena, values[i].s);
 		}
 	}
 }

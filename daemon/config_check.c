@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "driver.h"
 #include "plan.h"
@@ -232,6 +233,25 @@ static uint64_t hash_device(const struct device_config *device)
 	return hash;
 }
 
+/* When and how a file that an option names was last changed: the driver is to read it again. */
+static uint64_t hash_files(
+	uint64_t hash, const struct scg_option *table, uint32_t n, const union scg_value *values)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct stat st = {0};
+
+		if (table[i].flags & SCG_FILE && values[i].s) {
+			/* one that is not there counts as one that is empty */
+			(void)stat(values[i].s, &st);
+			hash = hash_integer(hash, st.st_size);
+			hash = hash_integer(hash, (int64_t)st.st_ino);
+			hash = hash_integer(hash, st.st_mtim.tv_sec);
+			hash = hash_integer(hash, st.st_mtim.tv_nsec);
+		}
+	}
+	return hash;
+}
+
 void config_make_fingerprints(struct loader *l)
 {
 	struct config *config = l->config;
@@ -243,6 +263,8 @@ void config_make_fingerprints(struct loader *l)
 		struct bus_config *bus = config->buses[i];
 
 		bus->fingerprint = yaml_hash(HASH_INIT, l->buses[i].node);
+		bus->fingerprint = hash_files(bus->fingerprint, bus->driver->bus_options,
+			bus->driver->n_bus_options, bus->options);
 		for (uint32_t k = 0; k < bus->n_sensors; k++) {
 			bus->fingerprint = hash_sensor(bus->fingerprint, bus->sensors[k]);
 		}

@@ -167,7 +167,8 @@ static char *check_row(const struct scg_option *option)
 	if (option->type < SCG_INT || option->type > SCG_DURATION) {
 		return xasprintf("unknown type %" PRIu32, option->type);
 	}
-	if (option->flags & ~(SCG_REQUIRED | SCG_SECRET)) {
+	if (option->flags & ~(SCG_REQUIRED | SCG_SECRET | SCG_FILE) ||
+		(option->flags & SCG_FILE && option->type != SCG_STRING)) {
 		return xasprintf("unknown flags 0x%" PRIx32, option->flags);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(option->reserved); i++) {

@@ -19,9 +19,10 @@
  *  1. The daemon loads `<name>.so`, finds `scg_driver_1`, and checks `abi` and `name`.
  *  2. It reads the configuration against the driver's option tables: unknown options, wrong types
  *     and values out of range are refused with file, line and column before the driver runs.
- *  3. check(bus), if there is one: relations between options that a range cannot say. No I/O.
- *     This runs also for `sensocan-gateway check`, and then nothing below follows. plan(bus), if
- *     there is one: what the sensors will take of the bus's time. No I/O either.
+ *  3. check(bus), if there is one: relations between options that a range cannot say. No
+ *     hardware and no network; a file that an option names may be read. This runs also for
+ * `sensocan-gateway check`, and then nothing below follows. plan(bus), if there is one: what the
+ * sensors will take of the bus's time. No I/O either.
  *  4. open(bus): acquire the hardware. On failure everything is released again; the daemon calls
  *     open() again after a growing delay, for ever.
  *  5. poll(bus, due, n_due) whenever sensors are due, and dispatch(bus) whenever the descriptor
@@ -89,6 +90,10 @@ extern "C" {
 /* Flags of an option. */
 #define SCG_REQUIRED 0x1u /* no default: the user must give it */
 #define SCG_SECRET   0x2u /* never printed or logged */
+#define SCG_FILE                                                                                   \
+	0x4u /* SCG_STRING: the name of a file that the driver reads; a relative one is            \
+		made to begin at the configuration, and reload opens the bus again                 \
+		when the file has changed. Level 2 */
 
 /* Quality of a reading. */
 #define SCG_GOOD      0u
@@ -279,8 +284,9 @@ struct scg_driver {
 	uint32_t n_sensor_options;
 
 	/*
-	 * Optional. Looks at options only, complains by host->complain(). No I/O; `bus` and its
-	 * sensors are not to be written. Must also accept combinations that it complained about.
+	 * Optional. Looks at options, complains by host->complain(). No hardware and no network; a
+	 * file that an option names may be read. `bus` and its sensors are not to be written. Must
+	 * also accept combinations that it complained about.
 	 */
 	void (*check)(struct scg_bus *bus);
 

@@ -463,6 +463,39 @@ static void test_fingerprints(void **state)
 	check_difference("name: a", "name: c", &both);
 }
 
+static void test_files_of_drivers(void **state)
+{
+	static const char text[] =
+		"platform: {host: h, tenant: t, tls: false}\n"
+		"buses: [{name: one, driver: chatty, options: {path: notes}}]\n"
+		"devices:\n"
+		"  - {name: a, uuid: a1b2c3d4-e5f6-7890-abcd-ef1234567890, username: u,\n"
+		"     password: p, sensors: [{slug: s, bus: one}]}\n";
+	_cleanup_(freep) char *path = xasprintf("%s/notes", directory);
+	_cleanup_(config_unrefp) struct config *missing = NULL;
+	_cleanup_(config_unrefp) struct config *there = NULL;
+	_cleanup_(config_unrefp) struct config *same = NULL;
+	_cleanup_(config_unrefp) struct config *changed = NULL;
+	char *said[4];
+
+	missing = load_text(text, &said[0]);
+	assert_string_equal(said[0], "");
+	/* beside the configuration, wherever the program was started */
+	assert_string_equal(missing->buses[0]->options[0].s, path);
+	write_file("notes", "one", 0600);
+	there = load_text(text, &said[1]);
+	same = load_text(text, &said[2]);
+	write_file("notes", "eleven", 0600);
+	changed = load_text(text, &said[3]);
+	assert_true(missing->buses[0]->fingerprint != there->buses[0]->fingerprint);
+	assert_true(there->buses[0]->fingerprint == same->buses[0]->fingerprint);
+	assert_true(same->buses[0]->fingerprint != changed->buses[0]->fingerprint);
+	assert_int_equal(unlink(path), 0);
+	for (int i = 0; i < 4; i++) {
+		free(said[i]);
+	}
+}
+
 static void test_too_many_buses(void **state)
 {
 	_cleanup_(freep) char *text = NULL;
@@ -640,6 +673,7 @@ int main(void)
 		cmocka_unit_test(test_password_credential),
 		cmocka_unit_test(test_tls_files),
 		cmocka_unit_test(test_fingerprints),
+		cmocka_unit_test(test_files_of_drivers),
 		cmocka_unit_test(test_too_many_buses),
 		cmocka_unit_test(test_ten_thousand_sensors),
 		cmocka_unit_test(test_no_sensors),

@@ -27,6 +27,7 @@ enum { ACT_COUNT, ACT_FAIL, ACT_COMPLAIN, ACT_BLOCK };
 static const struct scg_option bus_options[] = {
 	[BUS_PATH] = {.name = "path",
 		.type = SCG_STRING,
+		.flags = SCG_FILE,
 		.fallback = "/",
 		.help = "What must exist for the bus to open."},
 	[BUS_LINK] = {.name = "link",
