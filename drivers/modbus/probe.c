@@ -261,6 +261,17 @@ static int read_next(struct modbus_bus *b)
 	return 1;
 }
 
+/* Number of the first register that there is; one of them there is. */
+static uint32_t first_there(const struct modbus_probe *p)
+{
+	uint32_t i = 0;
+
+	while (i + 1 < p->count && !p->is_there[i]) {
+		i++;
+	}
+	return i;
+}
+
 static int show_next(struct modbus_bus *b)
 {
 	struct modbus_probe *p = b->probe;
@@ -270,14 +281,14 @@ static int show_next(struct modbus_bus *b)
 		return 1;
 	}
 	if (modbus_is_bit_table(p->table)) {
-		modbus_probe_stanza(b->bus, p, 0, NULL, NULL, 1);
+		modbus_probe_stanza(b->bus, p, first_there(p), NULL, NULL, 1);
 	} else if (p->expect != 0) {
 		modbus_probe_expect(b->bus, p);
 	} else {
 		b->bus->host->tell(b->bus, SCG_TELL_RESULT,
 			"\"-\" stands for what is hardly meant. If the device has a display, "
 			"--expect finds what it shows.");
-		modbus_probe_stanza(b->bus, p, 0, "TYPE", "ORDER", 1);
+		modbus_probe_stanza(b->bus, p, first_there(p), "TYPE", "ORDER", 1);
 	}
 	return 0;
 }

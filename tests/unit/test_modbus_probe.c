@@ -256,6 +256,10 @@ static void a_refused_block_is_read_one_by_one(void **state)
 		assert_true(strncmp(f->lines[i].text, "      11  ", 10) != 0 ||
 			    strstr(f->lines[i].text, "0x000B"));
 	}
+	/* The lines to begin with are for a register that there is. */
+	assert_int_equal(0, probe(f, "register: 12, count: 4"));
+	assert_true(fake_bus_told(f, SCG_TELL_STANZA,
+		"  options: {unit: 1, table: holding, register: 14, type: TYPE, order: ORDER}"));
 	assert_int_equal(-ENXIO, probe(f, "register: 12, count: 2"));
 	assert_true(fake_bus_told(f, SCG_TELL_RESULT,
 		"unit 1 has none of the holding registers 12 to 13, or does not give them one by "
