@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import sys
+import termios
 import time
 import tty
 
@@ -57,8 +58,10 @@ class Hostile:
             time.sleep(0.001)
 
     def send_late(self, data):
-        time.sleep(self.random.uniform(0.05, 0.35))
+        """Not later than the driver can tell. What was sent meanwhile it did not hear."""
+        time.sleep(self.random.uniform(0.05, 0.17))
         self.send(data)
+        termios.tcflush(self.port, termios.TCIFLUSH)
 
     def play(self, request):
         """One of them by chance."""
