@@ -38,6 +38,8 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
+    # Those on the host take the longest: begun first, nobody waits for them in the end.
+    items.sort(key=lambda item: isinstance(item, GuestItem))
     reason = os.environ.get(UNAVAILABLE)
     if reason:
         for item in items:

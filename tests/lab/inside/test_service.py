@@ -21,6 +21,7 @@ def test_publishes():
     scene = Scene().start()
     scene.wait_messages(10, kind=contract.BATCH)
     assert service.show("ActiveState") == "active" and service.show("StatusText")
+    assert service.show("WatchdogUSec") == "1min"
     scene.settle()
     ledger = scene.ledger()
     ledger.check_complete()
@@ -31,7 +32,6 @@ def test_publishes():
 def test_watchdog_restarts_what_hangs():
     scene = Scene()
     # The unit has 60 s; the rest of it is as installed.
-    assert service.show("WatchdogUSec") == "1min"
     service.edit_unit("[Service]\nWatchdogSec=3\nRestartSec=1\n")
     scene.start()
     scene.wait_messages(3)
