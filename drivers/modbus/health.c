@@ -9,11 +9,13 @@
  * What to do when an answer is not what was hoped for, so that a slave that is switched off, or a
  * register that does not exist, costs the others on the bus a bounded share of its time.
  *
- * A request that gets no answer is made a second time before anything fails: one may be lost. Until
- * the unit answers again it is asked only when no healthy one has something due, so that the wait
- * falls into the time that the others do not need. After three misses it rests, for an interval at
- * first and twice as long each time, and most of its requests then wait no longer than answers are
- * known to take.
+ * A request that gets no answer is made a second time before anything fails: one may be lost. In
+ * between the unit is asked for a single value. That tells a unit that is gone from one that does
+ * not like the question, and on a serial line a late answer to the request from one to the next
+ * (rtu.c). Until it answers it is asked only when no healthy one has something due, so that the
+ * wait falls into the time that the others do not need. After three misses it rests, for an
+ * interval at first and twice as long each time, and most of its requests then wait no longer than
+ * answers are known to take.
  */
 
 #define NS_PER_S         INT64_C(1000000000)
@@ -139,6 +141,21 @@ static void unit_rest(struct modbus_unit *unit, int64_t interval_ns, int64_t now
 	unit->n_probes++;
 }
 
+/* A request may be lost. If it is again, and the unit has answered a smaller one in between, that
+   was no accident. */
+static bool may_be_asked_again(
+	struct modbus_bus *b, const struct modbus_block *block, int64_t now_ns)
+{
+	struct modbus_area *area = b->sensors[block->begin].area;
+
+	if (modbus_learn_fruitless(b, block, now_ns) || area->lost == 0) {
+		area->lost = block->count;
+		return true;
+	}
+	area->lost = 0;
+	return false;
+}
+
 void modbus_health_silent(
 	struct modbus_bus *b, const struct modbus_block *block, const char *what, int64_t now_ns)
 {
@@ -146,15 +163,12 @@ void modbus_health_silent(
 	struct modbus_unit *unit = first->area->unit;
 
 	unit->waiting_ns = 0;
-	if (unit->misses == 0 && modbus_learn_fruitless(b, block, now_ns)) {
+	if (unit->misses == 0 && may_be_asked_again(b, block, now_ns)) {
 		unit->misses = 1;
-		return;
+		return; /* what was due stays due */
 	}
 	if (unit->misses < MODBUS_MISSES_TO_REST) {
 		unit->misses++;
-	}
-	if (unit->misses == 1) {
-		return; /* what was due stays due */
 	}
 	if (unit->misses < MODBUS_MISSES_TO_REST) {
 		char reason[MODBUS_REASON_MAX];
@@ -238,10 +252,14 @@ void modbus_health_nonsense(struct modbus_bus *b, const struct modbus_block *blo
 void modbus_health_good(
 	struct modbus_bus *b, const struct modbus_block *block, int64_t turn_ns, int64_t now_ns)
 {
-	struct modbus_unit *unit = b->sensors[block->begin].area->unit;
+	struct modbus_area *area = b->sensors[block->begin].area;
+	struct modbus_unit *unit = area->unit;
 	/* One that is late, perhaps because this machine is, is no measure. */
 	int64_t usual_ns = turn_ns < 2 * unit->turn_ns ? turn_ns : 2 * unit->turn_ns;
 
+	if (block->count >= area->lost) {
+		area->lost = 0;
+	}
 	unit_answered(unit);
 	unit->n_busy = 0;
 	/* A mean over some ten answers, and a maximum that fades over some hundred. */

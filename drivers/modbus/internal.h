@@ -46,6 +46,7 @@ struct modbus_area {
 	bool is_stale;      /* the plan no longer holds */
 	uint32_t n_planned; /* sensors that it covers */
 	uint32_t n_due;     /* in this call of poll() */
+	uint32_t lost;      /* registers or bits of a request that had no answer; 0: none */
 
 	/* How much the slave takes in one request (learn.c). */
 	bool is_limited;

@@ -58,6 +58,14 @@ static void forget_limit(struct modbus_area *area)
 	area->bad = 0;
 }
 
+/* What was refused tells nothing about length. */
+static void forget_refusal(struct modbus_area *area)
+{
+	if (!area->is_limited) {
+		area->bad = 0;
+	}
+}
+
 uint32_t modbus_learn_limit(struct modbus_area *area, uint32_t most, int64_t now_ns)
 {
 	uint32_t limit;
@@ -113,9 +121,7 @@ static void refuse_sensor(struct modbus_bus *b, uint32_t i, uint8_t code, int64_
 	struct modbus_lesson *lesson = lesson_of(&b->sensors[i]);
 
 	forget_cuts(b, area, FORGET_TRIAL);
-	if (!area->is_limited) {
-		area->bad = 0;
-	}
+	forget_refusal(area);
 	if (lesson) {
 		lesson->refused = code;
 		lesson->rest_ns = grow(lesson->rest_ns, REFUSED_REST_NS, REFUSED_REST_MAX_NS);
@@ -286,31 +292,45 @@ static void limit_area(struct modbus_bus *b, struct modbus_area *area, struct mo
 	area->test = 0;
 }
 
+/* Where the registers of all sensors before sensor `i` end, due or not. */
+static uint32_t end_before(const struct modbus_bus *b, uint32_t i)
+{
+	uint32_t end = 0;
+
+	for (uint32_t at = b->sensors[i].area->begin; at < i; at++) {
+		end = b->sensors[at].end > end ? b->sensors[at].end : end;
+	}
+	return end;
+}
+
 /* Both sides of the cut before sensor `i` were answered. */
 static void prove_cut(struct modbus_bus *b, uint32_t i, int64_t now_ns)
 {
 	struct modbus_area *area = b->sensors[i].area;
 	struct modbus_lesson *lesson = b->sensors[i].lesson;
 
-	if (lesson->has_hole && lesson->cut_code) {
-		make_firm(b, area, lesson, now_ns);
+	if (!lesson->has_hole || !lesson->cut_code) {
+		limit_area(b, area, lesson, now_ns);
+		return;
+	}
+	make_firm(b, area, lesson, now_ns);
+	if (end_before(b, i) < b->sensors[i].address) {
 		area->test = i;
 	} else {
-		limit_area(b, area, lesson, now_ns);
+		forget_refusal(
+			area); /* sensors that were not due fill the hole: it may be one of these */
 	}
 }
 
 bool modbus_learn_has_test(
 	const struct modbus_bus *b, const struct modbus_area *area, struct modbus_block *ret_block)
 {
-	uint32_t end = 0;
+	uint32_t end;
 
 	if (area->test == 0) {
 		return false;
 	}
-	for (uint32_t i = area->begin; i < area->test; i++) {
-		end = b->sensors[i].end > end ? b->sensors[i].end : end;
-	}
+	end = end_before(b, area->test);
 	*ret_block = (struct modbus_block){
 		.begin = area->test,
 		.end = area->test + 1,
@@ -328,8 +348,8 @@ void modbus_learn_tested(
 	area->test = 0;
 	if (was_answered) {
 		limit_area(b, area, lesson, now_ns);
-	} else if (!area->is_limited) {
-		area->bad = 0; /* that was the hole's fault */
+	} else {
+		forget_refusal(area); /* that was the hole's fault */
 	}
 }
 

@@ -158,13 +158,15 @@ static int ask_test(
 }
 
 /* What to ask for `first`. A unit that does not answer gets the smallest question that there is: if
-   it answers that, it was the question that it did not like. */
+   it answers that, it was the question that it did not like. On TCP, where no answer is taken for
+   another's, the same is asked a second time before. */
 static struct modbus_block find_block(
 	struct modbus_bus *b, const struct modbus_sensor *first, int64_t now_ns)
 {
+	uint32_t enough = b->transport == &modbus_tcp ? 1 : 0;
 	uint32_t at = (uint32_t)(first - b->sensors);
 
-	if (first->area->unit->misses > 1) {
+	if (first->area->unit->misses > enough) {
 		first->area->is_stale = true; /* the plan has it in a larger one */
 		return (struct modbus_block){
 			at, at + 1, first->address, first->end - first->address};

@@ -14,9 +14,10 @@
  * Serial Line Specification and Implementation Guide V1.02.
  *
  * A frame bears no number, and says neither where it begins nor where it ends: an answer that comes
- * after its time-out looks like the one to the next request. So before each request the line has to
- * be silent for 3.5 characters, and after a request without a good answer for as long again as an
- * answer may take; whatever arrives in between is thrown away. A unit that was silent before holds
+ * after its time-out looks like the one to the next request of the same unit, function and size. So
+ * before each request the line has to be silent for 3.5 characters, after a request without a good
+ * answer for as long again as this unit may take, and such a request has to wait until twice the
+ * time-out is over; whatever arrives in between is thrown away. A unit that was silent before holds
  * up only itself: it is more likely dead than late, and a late answer bears its number.
  *
  * libmodbus is not used here. Version 3.1.6 keeps no silence, takes one byte of noise before an
@@ -30,17 +31,26 @@
 #define ANSWER_EXTRA 5   /* unit, function, count; checksum */
 #define BUFFER_SIZE  (2 * FRAME_MAX)
 
+/* A request whose answer may still come. Another one of the same unit, function and size could not
+   be told from it. */
+struct owed {
+	int64_t until_ns;
+	uint16_t address, data_size;
+	uint8_t function;
+};
+
 struct rtu_link {
 	struct scg_bus *bus;
 	int fd; /* -1 while a connection has to be made anew */
 	bool is_tcp;
-	int64_t char_ns;                  /* time of a character on the wire */
-	int64_t gap_ns;                   /* silence before a request */
-	int64_t last_ns;                  /* when the last byte went over the line, either way */
-	int64_t quiet_until_ns;           /* an answer may still come until then */
-	int64_t unit_quiet_until_ns[256]; /* the same, but it matters to this unit only */
-	bool is_owed;                     /* `request` had no answer */
-	uint64_t n_stray;                 /* bytes thrown away since the link was opened */
+	int64_t char_ns;        /* time of a character on the wire */
+	int64_t gap_ns;         /* silence before a request */
+	int64_t last_ns;        /* when the last byte went over the line, either way */
+	int64_t sent_ns;        /* when the last request was over */
+	int64_t quiet_until_ns; /* an answer may still come until then */
+	struct owed owed[256];  /* by unit */
+	bool is_owed;           /* `request` had no answer */
+	uint64_t n_stray;       /* bytes thrown away since the link was opened */
 	uint8_t request[REQUEST_SIZE];
 	size_t data_size; /* that the answer to it has */
 	size_t size;      /* received since it was sent */
@@ -224,35 +234,83 @@ static void note_stray(struct rtu_link *link, size_t n)
 		(unsigned long long)link->n_stray);
 }
 
-/* Nothing is to come any more from the request before. */
+static uint16_t address_of(const uint8_t *pdu)
+{
+	return (uint16_t)(pdu[1] << 8 | pdu[2]);
+}
+
+static size_t data_size_of(const uint8_t *pdu)
+{
+	size_t count = (size_t)pdu[3] << 8 | pdu[4];
+
+	return pdu[0] <= 2 ? (count + 7) / 8 : 2 * count; /* [AP] 6.1, 6.2: bits */
+}
+
+/* How long the answer to an earlier request could be taken for the one to this: not at all if that
+   asked for the same. */
+static int64_t ambiguous_until_ns(
+	const struct rtu_link *link, uint8_t unit, const struct modbus_pdu *request)
+{
+	const struct owed *owed = &link->owed[unit];
+
+	if (owed->function != request->bytes[0] ||
+		owed->data_size != data_size_of(request->bytes) ||
+		owed->address == address_of(request->bytes)) {
+		return 0;
+	}
+	return owed->until_ns;
+}
+
+/* The answer to the last request came after all. */
 static void forgive(struct rtu_link *link)
 {
 	link->is_owed = false;
 	link->quiet_until_ns = 0;
-	link->unit_quiet_until_ns[link->request[0]] = 0;
+	link->owed[link->request[0]].until_ns = 0;
 }
 
-/* A request had no good answer, and may still get one for `quiet_ns`. */
-static void owe(struct rtu_link *link, int64_t quiet_ns, bool only_unit)
+/* What the answer to the last request takes on the line. */
+static int64_t answer_wire_ns(const struct rtu_link *link)
 {
-	int64_t until_ns = modbus_now_ns() + quiet_ns;
+	return (int64_t)(ANSWER_EXTRA + link->data_size) * link->char_ns;
+}
 
-	link->is_owed = true;
-	if (only_unit) {
-		link->unit_quiet_until_ns[link->request[0]] = until_ns;
-	} else {
-		link->quiet_until_ns = until_ns;
+/* An answer to the last request may still come, up to twice its time. */
+static void owe(struct rtu_link *link)
+{
+	link->owed[link->request[0]] = (struct owed){
+		.until_ns = link->sent_ns + 2 * link->bus->options[BUS_RESPONSE_TIMEOUT].i +
+			    answer_wire_ns(link),
+		.address = address_of(link->request + 1),
+		.data_size = (uint16_t)link->data_size,
+		.function = link->request[1],
+	};
+}
+
+/* What is known after an answer. A slave answers one request after the other: if the answer can
+   only be to this one, nothing is to come any more from those before; if it can be to an earlier
+   one, that to this one is still to come. */
+static void settle_debts(struct rtu_link *link, const struct modbus_exchange *x)
+{
+	const struct owed *owed = &link->owed[x->unit];
+	bool is_exception = (x->answer.bytes[0] & 0x80) != 0;
+	bool is_other = owed->until_ns > modbus_now_ns() && owed->function == link->request[1] &&
+			(is_exception || owed->data_size == link->data_size);
+
+	forgive(link);
+	if (is_other) {
+		owe(link);
 	}
 }
 
 /*
- * Waits until the line has been silent long enough for a request to `unit`, and throws away what
- * comes. 0, MODBUS_DAMAGED if it is never silent, or a negative errno.
+ * Waits until the line has been silent long enough for a request, and throws away what comes. 0,
+ * MODBUS_DAMAGED if it is never silent, or a negative errno.
  */
-static int settle(struct rtu_link *link, uint8_t unit)
+static int settle(struct rtu_link *link, uint8_t unit, const struct modbus_pdu *request)
 {
 	int64_t now_ns = modbus_now_ns();
-	int64_t quiet_ns = later(link->quiet_until_ns, link->unit_quiet_until_ns[unit]);
+	int64_t quiet_ns = later(link->quiet_until_ns, ambiguous_until_ns(link, unit, request));
 	int64_t begin_ns = later(quiet_ns, now_ns);
 	int64_t limit_ns = begin_ns + link->gap_ns + link->bus->options[BUS_RESPONSE_TIMEOUT].i;
 	size_t at, size, n_stray = 0;
@@ -267,7 +325,7 @@ static int settle(struct rtu_link *link, uint8_t unit)
 			/* The late answer is there: none is under way any more. */
 			if (r > 0 && link->is_owed && find_answer(link, false, &at, &size)) {
 				forgive(link);
-				quiet_ns = link->unit_quiet_until_ns[unit];
+				quiet_ns = ambiguous_until_ns(link, unit, request);
 			}
 		} else if (r == 0) {
 			note_stray(link, n_stray);
@@ -284,22 +342,20 @@ static int settle(struct rtu_link *link, uint8_t unit)
 
 /* Many device servers close a connection that was idle for a while: that is no failure, if a new
    one can be had. */
-static int prepare(struct rtu_link *link, uint8_t unit)
+static int prepare(struct rtu_link *link, uint8_t unit, const struct modbus_pdu *request)
 {
-	int r = link->fd < 0 ? -ECONNRESET : settle(link, unit);
+	int r = link->fd < 0 ? -ECONNRESET : settle(link, unit, request);
 
 	if (r != -ECONNRESET || !link->is_tcp) {
 		return r;
 	}
 	hang_up(link);
 	r = connect_line(link);
-	return r < 0 ? r : settle(link, unit);
+	return r < 0 ? r : settle(link, unit, request);
 }
 
 static void encode(struct rtu_link *link, uint8_t unit, const struct modbus_pdu *request)
 {
-	size_t count = (size_t)request->bytes[3] << 8 | request->bytes[4];
-	bool is_bits = request->bytes[0] <= 2; /* [AP] 6.1, 6.2 */
 	uint16_t crc;
 
 	link->request[0] = unit;
@@ -307,7 +363,7 @@ static void encode(struct rtu_link *link, uint8_t unit, const struct modbus_pdu 
 	crc = checksum(link->request, REQUEST_SIZE - 2);
 	link->request[REQUEST_SIZE - 2] = (uint8_t)crc; /* low byte first, [SERIAL] 2.5.1.2 */
 	link->request[REQUEST_SIZE - 1] = (uint8_t)(crc >> 8);
-	link->data_size = is_bits ? (count + 7) / 8 : 2 * count;
+	link->data_size = data_size_of(request->bytes);
 	link->size = 0;
 }
 
@@ -332,6 +388,7 @@ static int send_request(struct rtu_link *link)
 	}
 	/* write() only fills a buffer. */
 	link->last_ns = modbus_now_ns() + REQUEST_SIZE * link->char_ns;
+	link->sent_ns = link->last_ns;
 	return 0;
 }
 
@@ -349,9 +406,7 @@ static int judge_silence(struct rtu_link *link)
 
 static int await_answer(struct rtu_link *link, struct modbus_exchange *x)
 {
-	int64_t wire_ns = (int64_t)(ANSWER_EXTRA + link->data_size) * link->char_ns;
-	int64_t sent_ns = link->last_ns;
-	int64_t deadline_ns = sent_ns + x->limit_ns + wire_ns;
+	int64_t deadline_ns = link->sent_ns + x->limit_ns + answer_wire_ns(link);
 	bool is_last = false;
 	size_t at, size;
 
@@ -374,14 +429,14 @@ static int await_answer(struct rtu_link *link, struct modbus_exchange *x)
 	note_stray(link, link->size - size);
 	x->answer.size = size - 3;
 	memcpy(x->answer.bytes, link->bytes + at + 1, x->answer.size);
-	x->turn_ns = later(link->last_ns - sent_ns - (int64_t)size * link->char_ns, 0);
+	x->turn_ns = later(link->last_ns - link->sent_ns - (int64_t)size * link->char_ns, 0);
 	return MODBUS_ANSWERED;
 }
 
 static int rtu_exchange(void *data, struct modbus_exchange *x)
 {
 	struct rtu_link *link = data;
-	int r = prepare(link, x->unit);
+	int r = prepare(link, x->unit, &x->request);
 
 	if (r == 0) {
 		encode(link, x->unit, &x->request);
@@ -390,9 +445,13 @@ static int rtu_exchange(void *data, struct modbus_exchange *x)
 			r = await_answer(link, x);
 		}
 		if (r == MODBUS_ANSWERED) {
-			forgive(link);
+			settle_debts(link, x);
 		} else {
-			owe(link, x->quiet_ns, r == MODBUS_SILENT && !x->may_be_late);
+			link->is_owed = true;
+			owe(link);
+			if (r != MODBUS_SILENT || x->may_be_late) {
+				link->quiet_until_ns = modbus_now_ns() + x->quiet_ns;
+			}
 		}
 	}
 	return r == -ECANCELED ? MODBUS_STOPPED : r;

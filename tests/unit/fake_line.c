@@ -28,7 +28,7 @@ static struct {
 	fake_line_slave *slave;
 	void *ctx;
 	int driver_fd, slave_fd; /* -1: hung up */
-	int64_t now_ns, last_ns, least_silence_ns;
+	int64_t now_ns, last_ns, least_silence_ns, quiet_ns;
 	size_t n_waits;
 	struct piece pieces[PIECES_MAX]; /* sorted by time, from the first that is not sent */
 	size_t n_pieces;
@@ -223,6 +223,7 @@ void fake_line_open(int64_t baud, int64_t timeout_ns, fake_line_slave *slave, vo
 	line.options[BUS_DATA_BITS].i = 8;
 	line.options[BUS_STOP_BITS].i = 1;
 	line.options[BUS_RESPONSE_TIMEOUT].i = timeout_ns;
+	line.quiet_ns = timeout_ns;
 	line.slave = slave;
 	line.ctx = ctx;
 	line.slave_fd = -1;
@@ -239,6 +240,11 @@ void fake_line_close(void)
 	}
 }
 
+void fake_line_set_quiet(int64_t quiet_ns)
+{
+	line.quiet_ns = quiet_ns;
+}
+
 struct fake_line_result fake_line_read(
 	uint8_t unit, uint8_t function, uint16_t address, uint16_t count, bool may_be_late)
 {
@@ -249,7 +255,7 @@ struct fake_line_result fake_line_read(
 		.unit = unit,
 		.may_be_late = may_be_late,
 		.limit_ns = line.options[BUS_RESPONSE_TIMEOUT].i,
-		.quiet_ns = line.options[BUS_RESPONSE_TIMEOUT].i,
+		.quiet_ns = line.quiet_ns,
 	};
 	int64_t begin_ns = line.now_ns;
 	struct fake_line_result result = {.outcome = modbus_rtu.exchange(line.link, &x)};

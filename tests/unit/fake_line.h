@@ -30,6 +30,9 @@ struct fake_line_result {
 /* Opens rtu.c on a line with these options; the rest have their defaults. */
 void fake_line_open(int64_t baud, int64_t timeout_ns, fake_line_slave *slave, void *ctx);
 void fake_line_close(void);
+/* How long the next requests leave the line to a late answer; the time-out if this is not called.
+ */
+void fake_line_set_quiet(int64_t quiet_ns);
 struct fake_line_result fake_line_read(
 	uint8_t unit, uint8_t function, uint16_t address, uint16_t count, bool may_be_late);
 

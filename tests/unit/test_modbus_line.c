@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -31,6 +32,7 @@ struct trick {
 	int64_t late_ns;
 	size_t n_before, n_after; /* bytes of noise */
 	bool is_used;
+	int64_t free_ns; /* it answers one request after the other */
 	unsigned n_requests;
 };
 
@@ -140,6 +142,57 @@ static bool play(struct trick t)
 		.cut = SIZE_MAX, .flip = -1, .header = -1                                          \
 	}
 
+/* The first request is answered so late that a second one has been made and takes the answer for
+   its own; the answer to that comes when a third one has been made. */
+static void too_late(void *ctx, const uint8_t *request, size_t size)
+{
+	struct trick *t = ctx;
+	uint8_t frame[FAKE_LINE_FRAME_MAX];
+	size_t frame_size = make_answer(request, frame);
+
+	int64_t at_ns = 5 * NS_PER_MS;
+	struct timespec now;
+	int64_t now_ns;
+
+	(void)size;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	now_ns = now.tv_sec * NS_PER_S + now.tv_nsec;
+	if (t->n_requests++ < 2) {
+		at_ns = TIMEOUT_NS + t->late_ns;
+	}
+	at_ns = MAX(at_ns, t->free_ns - now_ns + 5 * NS_PER_MS);
+	t->free_ns = now_ns + at_ns;
+	fake_line_send(at_ns, frame, frame_size);
+}
+
+static void an_answer_that_is_always_too_late_is_never_taken_for_anothers(void **state)
+{
+	struct trick t = HONEST;
+	struct fake_line_result result;
+
+	(void)state;
+	for (t.late_ns = 3 * TIMEOUT_NS / 20; t.late_ns < TIMEOUT_NS;
+		t.late_ns += TIMEOUT_NS / 40) {
+		t.n_requests = 0;
+		t.free_ns = 0;
+		/* A unit that is quick as a rule leaves the line little time. */
+		fake_line_open(9600, TIMEOUT_NS, too_late, &t);
+		fake_line_set_quiet(TIMEOUT_NS / 10);
+		result = fake_line_read(1, 3, 10, COUNT, true);
+		assert_int_equal(MODBUS_SILENT, result.outcome);
+		/* The same again, then something else of the same size. */
+		result = fake_line_read(1, 3, 10, COUNT, false);
+		assert_true(result.outcome != MODBUS_ANSWERED || is_right(&result, 1, 10));
+		for (uint8_t i = 2; i < 6; i++) {
+			result = fake_line_read(1, 3, (uint8_t)(10 * i), COUNT, true);
+			assert_true(result.outcome != MODBUS_ANSWERED ||
+				    is_right(&result, 1, (uint8_t)(10 * i)));
+		}
+		assert_int_equal(MODBUS_ANSWERED, result.outcome);
+		fake_line_close();
+	}
+}
+
 static void an_honest_answer_is_taken(void **state)
 {
 	assert_true(play(HONEST));
@@ -239,6 +292,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_honest_answer_is_taken),
+		cmocka_unit_test(an_answer_that_is_always_too_late_is_never_taken_for_anothers),
 		cmocka_unit_test(no_bit_can_be_turned),
 		cmocka_unit_test(a_frame_of_another_is_none),
 		cmocka_unit_test(no_part_is_taken_for_the_whole),
