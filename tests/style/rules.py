@@ -65,6 +65,7 @@ LIBRARIES = {
     r"systemd/.*": {"daemon/main.c", "daemon/log.c"},
     r"dlfcn\.h": {"daemon/driver.c"},
     r"modbus.*\.h": {"drivers/modbus"},
+    r"libsocketcan\.h": {"drivers/can/bitrate.c"},
 }
 
 # Function -> (why not, files that may).

@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -695,6 +696,26 @@ int fake_bus_round(struct fake_bus *f)
 			return r;
 		}
 	}
+}
+
+int fake_bus_dispatch(struct fake_bus *f, int64_t limit_ns)
+{
+	struct pollfd fd = {.fd = f->bus.fd, .events = POLLIN};
+	int r;
+
+	if (!f->is_open || f->bus.fd < 0) {
+		die("dispatch while closed");
+	}
+	if (poll(&fd, 1, (int)(limit_ns / NS_PER_MS)) == 0) {
+		return -ETIMEDOUT;
+	}
+	f->callback = "dispatch";
+	r = f->driver->dispatch(&f->bus);
+	f->callback = NULL;
+	if (r > 0) {
+		violate(f, "dispatch() returned %d", r);
+	}
+	return r;
 }
 
 void fake_bus_forget(struct fake_bus *f)

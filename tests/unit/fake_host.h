@@ -97,6 +97,9 @@ void fake_bus_close(struct fake_bus *f);
 int fake_bus_poll(struct fake_bus *f, struct scg_sensor *const *due, uint32_t n_due);
 /* All sensors are due: calls poll() as the daemon does until all are dealt with. */
 int fake_bus_round(struct fake_bus *f);
+/* Waits until the bus's descriptor is readable, as the daemon does, and calls dispatch().
+   -ETIMEDOUT if nothing comes for so long. */
+int fake_bus_dispatch(struct fake_bus *f, int64_t limit_ns);
 void fake_bus_forget(struct fake_bus *f);
 
 /* One step of a tool (f->driver->scan, f->driver->probe) with options as for fake_bus_new(). */

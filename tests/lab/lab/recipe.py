@@ -12,7 +12,7 @@ PACKAGES = [
     "iproute2", "e2fsprogs", "netbase", "less",
     # what the gateway is linked to, and what its README does not ask for is not there
     "libyaml-0-2", "libsqlite3-0", "libmosquitto1", "libssl3", "libsystemd0", "libjson-c5",
-    "libmodbus5",
+    "libmodbus5", "libsocketcan2",
     # what tests use
     "can-utils", "i2c-tools", "mosquitto", "mosquitto-clients", "sqlite3", "strace", "python3",
     "python3-can", "python3-paho-mqtt", "python3-pytest", "python3-smbus2", "ethtool",
