@@ -85,6 +85,14 @@ class GuestItem(pytest.Item):
         return self.path, self._line, self.name
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Tables that tests have made, whoever ran them."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, text in report.user_properties:
+            if name == "table" and report.when == "call":
+                terminalreporter.write_line(f"{report.nodeid}\n{text}")
+
+
 @pytest.fixture
 def machine():
     """One from the snapshot."""

@@ -16,16 +16,15 @@ SEED = os.environ.get("LAB_SEED", str(time.time_ns()))
 
 
 @pytest.mark.timeout(300 + 60 * CUTS)
-def test_power_cuts(tmp_path, capsys):
+def test_power_cuts(tmp_path, record_property):
     story = power.Story(tmp_path, SEED)
     try:
         for i in range(CUTS):
             story.cut(power.PHASES[i % len(power.PHASES)])
         end = story.finish()
-        with capsys.disabled():
-            print(f"\nLAB_SEED={SEED}\n{story.table()}", flush=True)
     finally:
         story.close()
+        record_property("table", f"LAB_SEED={SEED}\n{story.table()}")
     assert end["integrity"] == "ok" and not end["damaged"]
     assert not any(end["dropped"].values()), end["dropped"]
     assert not any(cut.lost for cut in story.cuts), [cut for cut in story.cuts if cut.lost]
