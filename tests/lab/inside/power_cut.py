@@ -9,6 +9,7 @@ waits instead until everything is delivered, and stops the gateway in good order
 import json
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from lib import wait
@@ -19,6 +20,8 @@ from lab_guest.command import run
 STATE = Path("/var/lib/private")
 PATH = STATE / "sensocan-gateway" / "journal.db"
 CHECKED = Path("/tmp/checked")
+# SQLite tells nobody that somebody else has committed.
+POLL_S = 0.005
 
 
 def say(**what):
@@ -41,13 +44,13 @@ def examine():
 
 def watch():
     wait.until(PATH.exists, 60, "there is a journal")
-    connection = wait.until(lambda: connect_or_none(), 60, "it has its tables")
+    connection = wait.until(connect_or_none, 60, "it has its tables")
     known, version = set(), None
     while True:
         # Changes when another connection has committed.
         now = connection.execute("PRAGMA data_version").fetchone()[0]
         if now == version:
-            wait.time.sleep(0.005)
+            time.sleep(POLL_S)
             continue
         version = now
         new = journal.blocks(connection, known)
