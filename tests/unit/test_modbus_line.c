@@ -40,7 +40,7 @@ struct trick {
 static size_t make_answer(const uint8_t *request, uint8_t *frame)
 {
 	uint16_t address = (uint16_t)(request[2] << 8 | request[3]);
-	uint8_t count = request[5];
+	uint8_t count = MIN(request[5], (FAKE_LINE_FRAME_MAX - 5) / 2);
 
 	frame[0] = request[0];
 	frame[1] = request[1];
