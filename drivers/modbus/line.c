@@ -29,14 +29,15 @@ int modbus_line_wait(struct scg_bus *bus, int fd, short events, int64_t deadline
 			timeout.tv_nsec = (long)(left_ns < SLICE_NS ? left_ns : SLICE_NS);
 		}
 		r = ppoll(&pollfd, 1, &timeout, NULL);
-		if (r > 0) {
-			return pollfd.revents;
-		}
 		if (r < 0 && errno != EINTR) {
 			return -errno;
 		}
+		/* Also asked if something is there, for that may be noise without an end. */
 		if (bus->host->stopping(bus)) {
 			return -ECANCELED;
+		}
+		if (r > 0) {
+			return pollfd.revents;
 		}
 		if (left_ns <= 0) {
 			return 0;
