@@ -61,6 +61,13 @@ static void describe_refusal(const struct modbus_sensor *sensor, uint8_t code, c
 	describe_exception(sensor, code, ": check table, register and type", text);
 }
 
+static void describe_unheard(const struct modbus_area *area, char *text)
+{
+	(void)snprintf(text, MODBUS_REASON_MAX,
+		"unit %u: no answer when asked for any %s, but others are answered: check table",
+		area->unit->id, modbus_table_name(area->table));
+}
+
 static bool is_resting(const struct modbus_unit *unit, int64_t now_ns)
 {
 	return unit->misses >= MODBUS_MISSES_TO_REST && now_ns < unit->rest_until_ns;
@@ -74,6 +81,13 @@ enum modbus_turn modbus_health_turn(
 
 	if (is_resting(unit, now_ns)) {
 		b->bus->host->fail(b->bus, sensor->sensor, unit->reason);
+		return TURN_FAILED;
+	}
+	if (now_ns < sensor->area->rest_until_ns) {
+		char reason[MODBUS_REASON_MAX];
+
+		describe_unheard(sensor->area, reason);
+		b->bus->host->fail(b->bus, sensor->sensor, reason);
 		return TURN_FAILED;
 	}
 	refused = modbus_learn_refused(sensor, now_ns);
@@ -126,11 +140,12 @@ int64_t modbus_health_quiet_ns(const struct modbus_bus *b, const struct modbus_u
 	return quiet_ns && quiet_ns < timeout_ns ? quiet_ns : timeout_ns;
 }
 
-static void unit_rest(struct modbus_unit *unit, int64_t interval_ns, int64_t now_ns)
+static void unit_rest(struct modbus_unit *unit, int64_t now_ns)
 {
-	int64_t most_ns = interval_ns > UNIT_REST_MAX_NS ? interval_ns : UNIT_REST_MAX_NS;
+	int64_t most_ns = unit->interval_ns > UNIT_REST_MAX_NS ? unit->interval_ns
+							       : UNIT_REST_MAX_NS;
 
-	unit->rest_ns = unit->rest_ns ? 2 * unit->rest_ns : interval_ns;
+	unit->rest_ns = unit->rest_ns ? 2 * unit->rest_ns : unit->interval_ns;
 	if (unit->rest_ns < UNIT_REST_MIN_NS) {
 		unit->rest_ns = UNIT_REST_MIN_NS;
 	}
@@ -156,36 +171,54 @@ static bool may_be_asked_again(
 	return false;
 }
 
-void modbus_health_silent(
-	struct modbus_bus *b, const struct modbus_block *block, const char *what, int64_t now_ns)
+/* The request has failed for good, and the unit with it if that was one too many. */
+static void miss(
+	struct modbus_bus *b, const struct modbus_block *block, const char *reason, int64_t now_ns)
 {
-	struct modbus_sensor *first = &b->sensors[block->begin];
-	struct modbus_unit *unit = first->area->unit;
+	struct modbus_unit *unit = b->sensors[block->begin].area->unit;
 
-	unit->waiting_ns = 0;
-	if (unit->misses == 0 && may_be_asked_again(b, block, now_ns)) {
-		unit->misses = 1;
-		return; /* what was due stays due */
-	}
 	if (unit->misses < MODBUS_MISSES_TO_REST) {
 		unit->misses++;
 	}
 	if (unit->misses < MODBUS_MISSES_TO_REST) {
-		char reason[MODBUS_REASON_MAX];
-
-		(void)snprintf(reason, sizeof(reason), "unit %u: %s", unit->id, what);
 		fail_block(b, block, reason);
 		return;
 	}
-	unit_rest(unit, first->sensor->interval_ns, now_ns);
-	(void)snprintf(unit->reason, sizeof(unit->reason), "unit %u: %s; asked again every %g s",
-		unit->id, what, (double)unit->rest_ns / (double)NS_PER_S);
+	unit_rest(unit, now_ns);
+	(void)snprintf(unit->reason, sizeof(unit->reason), "%s; asked again every %g s", reason,
+		(double)unit->rest_ns / (double)NS_PER_S);
 	fail_due(b, unit->begin, unit->end, unit->reason);
 	modbus_plan_done(b, block);
 }
 
-static void unit_answered(struct modbus_unit *unit)
+void modbus_health_silent(
+	struct modbus_bus *b, const struct modbus_block *block, const char *what, int64_t now_ns)
 {
+	struct modbus_area *area = b->sensors[block->begin].area;
+	struct modbus_unit *unit = area->unit;
+	char reason[MODBUS_REASON_MAX];
+
+	unit->waiting_ns = 0;
+	if (modbus_learn_unheard(area, now_ns)) {
+		describe_unheard(area, reason);
+		fail_due(b, area->begin, area->end, reason);
+		modbus_plan_done(b, block);
+		return;
+	}
+	if (unit->misses == 0 && may_be_asked_again(b, block, now_ns)) {
+		unit->misses = 1;
+		return; /* what was due stays due */
+	}
+	(void)snprintf(reason, sizeof(reason), "unit %u: %s", unit->id, what);
+	miss(b, block, reason, now_ns);
+}
+
+static void unit_answered(struct modbus_area *area)
+{
+	struct modbus_unit *unit = area->unit;
+
+	area->is_heard = true;
+	unit->n_answers++;
 	unit->misses = 0;
 	unit->rest_ns = 0;
 	unit->n_probes = 0;
@@ -216,7 +249,7 @@ void modbus_health_exception(
 		modbus_health_silent(b, block, reason, now_ns);
 		return;
 	}
-	unit_answered(unit);
+	unit_answered(first->area);
 	if (code == EXCEPTION_ACKNOWLEDGE || code == EXCEPTION_BUSY) {
 		if (unit_busy(unit, now_ns)) {
 			return; /* what was due stays due */
@@ -240,13 +273,15 @@ void modbus_health_nonsense(struct modbus_bus *b, const struct modbus_block *blo
 	const struct modbus_sensor *first = &b->sensors[block->begin];
 	char reason[MODBUS_REASON_MAX];
 
+	first->area->unit->waiting_ns = 0;
 	if (modbus_learn_fruitless(b, block, now_ns)) {
 		return;
 	}
 	(void)snprintf(reason, sizeof(reason),
 		"unit %u, %s %u: the answer bears another unit, function or length than the request",
 		first->area->unit->id, modbus_table_name(first->table), first->address);
-	fail_block(b, block, reason);
+	/* On a serial line it costs as much as silence. */
+	miss(b, block, reason, now_ns);
 }
 
 void modbus_health_good(
@@ -255,12 +290,13 @@ void modbus_health_good(
 	struct modbus_area *area = b->sensors[block->begin].area;
 	struct modbus_unit *unit = area->unit;
 	/* One that is late, perhaps because this machine is, is no measure. */
-	int64_t usual_ns = turn_ns < 2 * unit->turn_ns ? turn_ns : 2 * unit->turn_ns;
+	int64_t most_ns = 2 * unit->turn_ns + NS_PER_MS;
+	int64_t usual_ns = turn_ns < most_ns ? turn_ns : most_ns;
 
 	if (block->count >= area->lost) {
 		area->lost = 0;
 	}
-	unit_answered(unit);
+	unit_answered(area);
 	unit->n_busy = 0;
 	/* A mean over some ten answers, and a maximum that fades over some hundred. */
 	unit->turn_ns += unit->turn_ns ? (usual_ns - unit->turn_ns) / 8 : turn_ns + 1;

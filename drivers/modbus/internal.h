@@ -24,7 +24,9 @@
 
 /* One slave. */
 struct modbus_unit {
-	uint32_t begin, end;   /* its sensors are sensors[begin..end) of the bus */
+	uint32_t begin, end; /* its sensors are sensors[begin..end) of the bus */
+	int64_t interval_ns; /* the shortest of its sensors */
+	uint32_t n_answers;
 	uint32_t misses;       /* requests without an answer since the last answer */
 	uint32_t n_probes;     /* of these, those since it rests */
 	int64_t rest_until_ns; /* monotonic: not asked before, once `misses` says so */
@@ -56,6 +58,12 @@ struct modbus_area {
 	uint8_t n_fruitless; /* requests for several values without an answer, one after another */
 	int64_t limited_until_ns;
 	uint32_t test; /* the sensor after the hole that has to be tried by itself; 0: none */
+
+	/* Whether the slave knows the table: some are silent where others refuse. */
+	bool is_heard;
+	uint8_t n_unheard;
+	uint32_t n_answers; /* of the unit, when this had none the last time */
+	int64_t rest_until_ns, rest_ns;
 };
 
 enum modbus_cut { CUT_NONE, CUT_TRIAL, CUT_FIRM };
@@ -153,6 +161,9 @@ bool modbus_learn_refusal(
 	struct modbus_bus *b, const struct modbus_block *block, uint8_t code, int64_t now_ns);
 /* No answer to be used, from a unit that answers others. True as above. */
 bool modbus_learn_fruitless(struct modbus_bus *b, const struct modbus_block *block, int64_t now_ns);
+/* No answer at all. True if the table has never had one while the unit answers others: then it is
+   asked more rarely. */
+bool modbus_learn_unheard(struct modbus_area *area, int64_t now_ns);
 void modbus_learn_good(struct modbus_bus *b, const struct modbus_block *block, int64_t now_ns);
 /* True if a hole has to be tried by itself, by a request for that block, and
    modbus_learn_tested() be told whether it was answered. */

@@ -25,6 +25,8 @@
 #define REFUSED_REST_MAX_NS (600 * NS_PER_S)
 /* So many requests that are just not answered, by a slave that answers others. */
 #define FRUITLESS_MAX 3
+/* And so many to a table that never answered, with answers of others in between. */
+#define UNHEARD_MAX 3
 
 /* NULL if there is no memory: then nothing is learned. */
 static struct modbus_lesson *lesson_of(struct modbus_sensor *s)
@@ -268,6 +270,25 @@ bool modbus_learn_fruitless(struct modbus_bus *b, const struct modbus_block *blo
 	return modbus_learn_refusal(b, block, 0, now_ns);
 }
 
+bool modbus_learn_unheard(struct modbus_area *area, int64_t now_ns)
+{
+	uint32_t n_answers = area->unit->n_answers;
+
+	if (area->is_heard || n_answers == area->n_answers) {
+		return false;
+	}
+	area->n_answers = n_answers;
+	if (area->n_unheard < UNHEARD_MAX) {
+		area->n_unheard++;
+	}
+	if (area->n_unheard < UNHEARD_MAX) {
+		return false;
+	}
+	area->rest_ns = grow(area->rest_ns, REFUSED_REST_NS, REFUSED_REST_MAX_NS);
+	area->rest_until_ns = now_ns + area->rest_ns;
+	return true;
+}
+
 static void make_firm(struct modbus_bus *b, struct modbus_area *area, struct modbus_lesson *lesson,
 	int64_t now_ns)
 {
@@ -317,8 +338,8 @@ static void prove_cut(struct modbus_bus *b, uint32_t i, int64_t now_ns)
 	if (end_before(b, i) < b->sensors[i].address) {
 		area->test = i;
 	} else {
-		forget_refusal(
-			area); /* sensors that were not due fill the hole: it may be one of these */
+		/* Sensors that were not due fill the hole: it may be one of these. */
+		forget_refusal(area);
 	}
 }
 

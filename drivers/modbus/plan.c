@@ -27,6 +27,11 @@ static uint32_t longer(uint32_t a, uint32_t b)
 	return a > b ? a : b;
 }
 
+static int64_t shorter(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 static int compare(int64_t a, int64_t b)
 {
 	return (a > b) - (a < b);
@@ -82,12 +87,14 @@ static void assign(struct modbus_bus *b)
 			unit = &b->units[b->n_units++];
 			unit->id = (uint8_t)s->sensor->options[SENSOR_UNIT].i;
 			unit->begin = i;
+			unit->interval_ns = s->sensor->interval_ns;
 		}
 		if (is_area) {
 			area = &b->areas[b->n_areas++];
 			*area = (struct modbus_area){
 				.unit = unit, .begin = i, .table = s->table, .is_stale = true};
 		}
+		unit->interval_ns = shorter(unit->interval_ns, s->sensor->interval_ns);
 		unit->end = i + 1;
 		area->end = i + 1;
 		s->area = area;
