@@ -365,10 +365,8 @@ static void a_line_that_is_never_silent_is_not_believed(void **state)
 
 	bus_round(f);
 	slave->babble = true;
-	for (int round = 0; round < 2; round++) { /* a third would let the unit rest */
-		bus_round(f);
-		(void)count_right(f); /* it may find a gap on a busy machine */
-	}
+	bus_round(f);         /* a second one could let the unit rest */
+	(void)count_right(f); /* it may find a gap on a busy machine */
 	slave->babble = false;
 	bus_round(f);
 	assert_value(f, a, 1001);
