@@ -49,4 +49,12 @@ def decode(build, plan, directory):
         yield Row("decoding a CAN signal against load-shift-mask", float(ratio[1]), "x", 2)
 
 
-PARTS = {"decode": decode, "journal": journal, "payload": payload}
+def receive(build, plan, directory):
+    """What receiving a CAN frame costs, against loops that only receive."""
+    text = lines_of(build, "bench_can", build.directory)
+    match = re.search(r"many at a time [\d.]+ ns \(x ([\d.]+)\)", text)
+    if match:
+        yield Row("receiving a CAN frame against a bare loop", float(match[1]), "x", 1.5)
+
+
+PARTS = {"decode": decode, "receive": receive, "journal": journal, "payload": payload}
