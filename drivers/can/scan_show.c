@@ -139,7 +139,7 @@ static void show_signal(const struct can_bus *c, const struct seen *seen,
 	const struct dbc_message *message, const struct dbc_signal *signal)
 {
 	struct decoder d;
-	double value;
+	double value = 0;
 
 	if (!is_there(seen, signal) || decode_prepare(&signal->layout, message->j1939, &d) < 0) {
 		return;
