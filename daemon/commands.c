@@ -5,8 +5,10 @@
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bus.h"
 #include "control.h"
@@ -233,6 +235,82 @@ static bool serves(const struct bus_config *bus, const char *device)
 	return false;
 }
 
+static void print_header(void)
+{
+	(void)printf("%-20s %-24s %16s  %-9s  %s\n", "DEVICE", "SENSOR", "VALUE", "QUALITY",
+		"TIME OR ERROR");
+}
+
+/* --- read --watch --- */
+
+struct watch {
+	const struct config *config;
+	pthread_mutex_t lock; /* of the output: each bus has a thread */
+	struct read_output output;
+};
+
+static void print_readings(void *ctx, const struct reading *readings, size_t n, bool round_end)
+{
+	struct watch *w = ctx;
+
+	(void)round_end;
+	pthread_mutex_lock(&w->lock);
+	for (size_t i = 0; i < n; i++) {
+		struct bus_sensor_status status = {
+			.sensor = w->config->sensors[readings[i].sensor],
+			.known = true,
+			.good = true,
+			.value = readings[i].value,
+			.realtime_us = reading_realtime_us(&readings[i]),
+			.quality = readings[i].quality,
+		};
+
+		print_sensor(&w->output, &status);
+	}
+	(void)fflush(stdout); /* who no longer listens ends this by SIGPIPE */
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* Until a signal ends the program, which has nothing to put in order. Returns only if no bus could
+ * be started. */
+static int watch_sensors(struct config *config, const struct command_options *options)
+{
+	struct watch w = {
+		.config = config, .lock = PTHREAD_MUTEX_INITIALIZER, .output.options = options};
+	struct bus_output output = {.readings = print_readings, .ctx = &w};
+	struct clock_state *clock = clock_new(CLOCK_TRUST_ALWAYS, 0);
+	int result = EXIT_FAILED;
+
+	for (uint32_t i = 0; i < config->n_sensors; i++) {
+		config->sensors[i]->journal_id = i;
+	}
+	if (!options->json) {
+		print_header();
+	}
+	for (uint32_t i = 0; i < config->n_buses; i++) {
+		struct bus *bus;
+		int r;
+
+		if (!serves(config->buses[i], options->device)) {
+			continue;
+		}
+		bus = bus_new(config, config->buses[i], clock, &output);
+		r = bus_start(bus);
+		if (r < 0) {
+			(void)fprintf(stderr, "bus %s: %s\n", config->buses[i]->name,
+				strerrordesc_np(-r));
+			bus_free(bus);
+			continue;
+		}
+		result = EXIT_DONE;
+	}
+	while (result == EXIT_DONE) {
+		(void)pause();
+	}
+	clock_free(clock);
+	return result;
+}
+
 static int read_sensors(struct config *config, const struct command_options *options)
 {
 	struct bus_output ignore = {.readings = ignore_readings};
@@ -256,8 +334,7 @@ static int read_sensors(struct config *config, const struct command_options *opt
 		}
 	}
 	if (!options->json) {
-		(void)printf("%-20s %-24s %16s  %-9s  %s\n", "DEVICE", "SENSOR", "VALUE", "QUALITY",
-			"TIME OR ERROR");
+		print_header();
 	}
 	for (uint32_t i = 0; i < config->n_buses; i++) {
 		if (jobs[i].bus) {
@@ -286,7 +363,7 @@ int command_read(const struct command_options *options)
 		(void)fputc('\n', stderr);
 		return EXIT_FAILED;
 	}
-	return read_sensors(config, options);
+	return options->watch ? watch_sensors(config, options) : read_sensors(config, options);
 }
 
 /* --- status --- */

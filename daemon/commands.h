@@ -27,6 +27,7 @@ struct command_options {
 	size_t n_words;
 	bool help; /* scan, probe: print these */
 	bool json;
+	bool watch; /* read: go on */
 };
 
 /* Loads the configuration; prints all problems on stderr (to the log, when that is journald). NULL

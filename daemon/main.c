@@ -53,6 +53,7 @@ static const char help[] =
 	"  -c, --config FILE      configuration (" DEFAULT_CONFIG_FILE ")\n"
 	"  -j, --json             plan, read, status: JSON instead of a table\n"
 	"  -d, --device NAME      read: only the sensors of this device\n"
+	"  -w, --watch            read: go on, and print each reading as it comes\n"
 	"      --control PATH     run, scan, probe, status: control socket\n"
 	"                         (" DEFAULT_CONTROL_SOCKET ")\n"
 	"      --driver-dir DIR   look for drivers in DIR before " DRIVER_DIR "\n"
@@ -342,7 +343,7 @@ static int parse_level(const char *text)
 
 /* The options of a tool: more than any has. */
 #define WORDS_MAX      64
-#define OPTION_LETTERS "c:jd:hV"
+#define OPTION_LETTERS "c:jd:whV"
 
 enum { OPTION_CONTROL = 256, OPTION_DRIVER_DIR, OPTION_LOG_LEVEL };
 
@@ -350,6 +351,7 @@ static const struct option long_options[] = {
 	{"config", required_argument, NULL, 'c'},
 	{"json", no_argument, NULL, 'j'},
 	{"device", required_argument, NULL, 'd'},
+	{"watch", no_argument, NULL, 'w'},
 	{"control", required_argument, NULL, OPTION_CONTROL},
 	{"driver-dir", required_argument, NULL, OPTION_DRIVER_DIR},
 	{"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
@@ -420,6 +422,9 @@ static int parse_options(
 			break;
 		case 'd':
 			options->device = optarg;
+			break;
+		case 'w':
+			options->watch = true;
 			break;
 		case OPTION_CONTROL:
 			options->control_path = optarg;

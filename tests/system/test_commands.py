@@ -145,6 +145,16 @@ def test_read_a_device(gateway: Gateway):
     assert "boiler-house" in done.stderr, "names those that there are"
 
 
+def test_read_and_watch(gateway: Gateway):
+    with subprocess.Popen(gateway.arguments("read", "--watch", "--json"), text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        lines = [json.loads(process.stdout.readline()) for _ in range(12)]
+        process.terminate()
+    assert {entry["sensor"] for entry in lines} == {f"count_{i}" for i in range(4)}
+    assert len({entry["timestamp"] for entry in lines}) >= 3
+    assert all(entry["quality"] == "good" for entry in lines)
+
+
 def test_read_of_a_dead_slave(gateway: Gateway, bench):
     bench.slave.kill()
     done = gateway.command("read", "--json")
