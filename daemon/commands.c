@@ -279,7 +279,7 @@ static int watch_sensors(struct config *config, const struct command_options *op
 		.config = config, .lock = PTHREAD_MUTEX_INITIALIZER, .output.options = options};
 	struct bus_output output = {.readings = print_readings, .ctx = &w};
 	struct clock_state *clock = clock_new(CLOCK_TRUST_ALWAYS, 0);
-	int result = EXIT_FAILED;
+	uint32_t n_started = 0;
 
 	for (uint32_t i = 0; i < config->n_sensors; i++) {
 		config->sensors[i]->journal_id = i;
@@ -302,13 +302,15 @@ static int watch_sensors(struct config *config, const struct command_options *op
 			bus_free(bus);
 			continue;
 		}
-		result = EXIT_DONE;
+		n_started++;
 	}
-	while (result == EXIT_DONE) {
+	if (n_started == 0) {
+		clock_free(clock);
+		return EXIT_FAILED;
+	}
+	for (;;) {
 		(void)pause();
 	}
-	clock_free(clock);
-	return result;
 }
 
 static int read_sensors(struct config *config, const struct command_options *options)
