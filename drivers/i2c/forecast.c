@@ -56,6 +56,22 @@ static int64_t shortest_ns(const struct i2c_bus *b, const struct i2c_measure *m)
 	return shortest;
 }
 
+/* "0x48 (lm75)", "0x20, register 0x10, 3 bytes" */
+static void describe(const struct i2c_measure *m, char text[TEXT_MAX])
+{
+	const struct i2c_step *read = &m->steps[m->n_steps - 1];
+	char name[32];
+
+	i2c_setup_describe(m->device, name, sizeof(name));
+	if (m->device->chip || read->n_write == 0) {
+		(void)snprintf(text, TEXT_MAX, "%s", name);
+		return;
+	}
+	(void)snprintf(text, TEXT_MAX, "%s, register 0x%02x, %u bytes", name,
+		read->n_write == 2 ? read->write[0] << 8 | read->write[1] : read->write[0],
+		read->n_read);
+}
+
 /* All sensors come due on one grid: those of a longer interval mostly go with the shortest, and
    whether the others do is not known. */
 static void tell_measure(const struct i2c_bus *b, const struct i2c_measure *m)
@@ -65,7 +81,7 @@ static void tell_measure(const struct i2c_bus *b, const struct i2c_measure *m)
 	uint32_t n_first = 0;
 	char what[TEXT_MAX];
 
-	i2c_setup_describe(m->device, what, sizeof(what));
+	describe(m, what);
 	for (uint32_t i = m->begin; i < m->end; i++) {
 		n_first += b->sensors[i].sensor->interval_ns == first_ns;
 	}
