@@ -297,6 +297,7 @@ void modbus_health_good(
 		area->lost = 0;
 	}
 	unit_answered(area);
+	unit->good = block->begin;
 	unit->n_busy = 0;
 	/* A mean over some ten answers, and a maximum that fades over some hundred. */
 	unit->turn_ns += unit->turn_ns ? (usual_ns - unit->turn_ns) / 8 : turn_ns + 1;

@@ -27,6 +27,8 @@ struct modbus_unit {
 	uint32_t begin, end; /* its sensors are sensors[begin..end) of the bus */
 	int64_t interval_ns; /* the shortest of its sensors */
 	uint32_t n_answers;
+	uint32_t good; /* the sensor that the last good answer began with, if there was an answer */
+	uint32_t ping; /* the sensor that it is asked for alone while it is silent */
 	uint32_t misses;       /* requests without an answer since the last answer */
 	uint32_t n_probes;     /* of these, those since it rests */
 	int64_t rest_until_ns; /* monotonic: not asked before, once `misses` says so */

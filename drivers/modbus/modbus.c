@@ -157,21 +157,53 @@ static int ask_test(
 	return r < 0 ? r : 0;
 }
 
-/* What to ask for `first`. A unit that does not answer gets the smallest question that there is: if
-   it answers that, it was the question that it did not like. On TCP, where no answer is taken for
-   another's, the same is asked a second time before. */
+static size_t data_size(const struct modbus_sensor *s, uint32_t count)
+{
+	return modbus_is_bit_table(s->table) ? (count + 7) / 8 : 2 * (size_t)count;
+}
+
+/*
+ * The sensor to ask for alone if this request gets no answer: one that was answered before. On a
+ * serial line its answer must not look like the one that is missing, or it would have to wait until
+ * that cannot come any more (rtu.c): then it is the first of the request, whose value is the same
+ * in both.
+ */
+static uint32_t choose_ping(const struct modbus_bus *b, const struct modbus_block *block)
+{
+	const struct modbus_sensor *first = &b->sensors[block->begin];
+	const struct modbus_unit *unit = first->area->unit;
+	const struct modbus_sensor *good = &b->sensors[unit->good];
+
+	if (unit->turn_ns == 0 ||
+		(good->table == first->table && data_size(good, good->end - good->address) ==
+							data_size(first, block->count))) {
+		return block->begin;
+	}
+	return unit->good;
+}
+
+/* What to ask for `first`. A unit that does not answer gets the smallest question that there is,
+   always the same: if it answers that, it was the question that it did not like. On TCP, where no
+   answer is taken for another's, the same is asked a second time before. */
 static struct modbus_block find_block(
 	struct modbus_bus *b, const struct modbus_sensor *first, int64_t now_ns)
 {
 	uint32_t enough = b->transport == &modbus_tcp ? 1 : 0;
-	uint32_t at = (uint32_t)(first - b->sensors);
+	struct modbus_unit *unit = first->area->unit;
+	struct modbus_block block;
 
-	if (first->area->unit->misses > enough) {
-		first->area->is_stale = true; /* the plan has it in a larger one */
+	if (unit->misses > enough) {
+		const struct modbus_sensor *s = &b->sensors[unit->ping];
+
+		s->area->is_stale = true; /* the plan has it in a larger one */
 		return (struct modbus_block){
-			at, at + 1, first->address, first->end - first->address};
+			unit->ping, unit->ping + 1, s->address, s->end - s->address};
 	}
-	return modbus_plan_block(b, first, now_ns);
+	block = modbus_plan_block(b, first, now_ns);
+	if (unit->misses == 0) {
+		unit->ping = choose_ping(b, &block);
+	}
+	return block;
 }
 
 /* One request for `first` and what goes with it. 0, or a negative errno if the link is gone. */
@@ -187,7 +219,7 @@ static int ask(struct modbus_bus *b, const struct modbus_sensor *first, int64_t 
 		return ask_test(b, area, &block);
 	}
 	block = find_block(b, first, now_ns);
-	r = exchange(b, area, &block, &x);
+	r = exchange(b, b->sensors[block.begin].area, &block, &x);
 	now_ns = clock_ns(CLOCK_MONOTONIC);
 	switch (r) {
 	case MODBUS_ANSWERED:
