@@ -263,7 +263,9 @@ static int exchange_once(struct i2c_adapter *adapter, const struct i2c_exchange 
 	if (r < 0) {
 		return r;
 	}
-	return is_raw ? exchange_messages(adapter, x) : exchange_smbus(adapter, x);
+	r = is_raw ? exchange_messages(adapter, x) : exchange_smbus(adapter, x);
+	/* here it is the adapter that is busy, as i2c-i801 may be: not the address that is taken */
+	return r == -EBUSY ? -EAGAIN : r;
 }
 
 int i2c_adapter_exchange(struct i2c_adapter *adapter, const struct i2c_exchange *x)
@@ -306,5 +308,6 @@ int i2c_adapter_probe(struct i2c_adapter *adapter, uint16_t address)
 	} else {
 		r = -EOPNOTSUPP;
 	}
+	r = r == -EBUSY ? -EAGAIN : r;
 	return r < 0 ? translate(adapter, -r) : 0;
 }

@@ -200,7 +200,6 @@ static void check_raw_sensor(const struct scg_bus *bus, const struct scg_sensor 
 
 /* --- all of them --- */
 
-/* Which chip is meant where: by address, and then in the order of the configuration. */
 static int compare_places(const void *left, const void *right)
 {
 	const struct scg_sensor *const *a = left, *const *b = right;

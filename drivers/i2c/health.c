@@ -8,7 +8,8 @@
  * What to do when a chip does not give what was hoped for, so that one that is broken, or was
  * pulled out, costs the others on the bus a bounded share of its time.
  *
- * What fails quickly is tried a second time before anything fails: a transfer may be disturbed.
+ * What fails quickly is tried a second time before anything fails: a transfer may be disturbed. A
+ * chip that does not become ready has had its time.
  * After three failures in a row the chip rests, for an interval at first and twice as long each
  * time. After each failure it is configured anew: it may have been without power.
  */
@@ -130,7 +131,7 @@ void i2c_health_bad(struct i2c_bus *b, struct i2c_device *device, const struct i
 		b->bus->host->count(b->bus, why->counter, 1);
 	}
 	device->misses += device->misses < MISSES_TO_REST;
-	if (device->misses == 1 && why->counter && took_ns < SLOW_NS) {
+	if (device->misses == 1 && why->counter && error != RUN_NOT_READY && took_ns < SLOW_NS) {
 		return; /* what was due stays due */
 	}
 	if (device->misses < MISSES_TO_REST) {

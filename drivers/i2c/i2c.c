@@ -15,7 +15,7 @@
    nothing are against the rules. */
 #define NAP_NS      (NS_PER_S / 100)
 #define NAP_LONG_NS (NS_PER_S / 4)
-#define NAPS_SHORT  40u
+#define NAPS_SHORT  20u
 
 static int64_t clock_ns(clockid_t id)
 {

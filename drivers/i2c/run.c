@@ -8,7 +8,7 @@
 #define PATIENCE_US 50000u
 /* Between looks at a chip that is not ready. */
 #define LOOK_MIN_NS INT64_C(1000000)
-#define LOOKS       32
+#define LOOKS       16
 
 void i2c_run_begin(struct i2c_device *device, struct i2c_measure *measure)
 {

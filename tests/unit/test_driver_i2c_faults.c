@@ -73,6 +73,54 @@ static void one_disturbance_goes_unnoticed(void **state)
 	i2c_bus_free(f);
 }
 
+static void an_adapter_that_is_busy_has_no_owner(void **state)
+{
+	struct fake_chip healthy;
+	struct fake_bus *f = bus_with(&healthy);
+
+	(void)state;
+	healthy.error = -EBUSY;
+	assert_int_equal(0, i2c_bus_round(f));
+	assert_string_equal("0x48 (tmp102): the transfer broke off: noise, or a chip that hangs",
+		i2c_bus_reason(f, 0));
+	healthy.error = 0;
+	assert_int_equal(0, i2c_bus_round(f));
+	assert_true(i2c_bus_value(f, 0) == 25);
+	i2c_bus_free(f);
+}
+
+/* Says each time that it has not measured anything new. */
+static int transfer_scd4x(
+	struct fake_chip *chip, const uint8_t *write, size_t n_write, uint8_t *read, size_t n_read)
+{
+	(void)chip;
+	(void)write;
+	if (n_write == 0) {
+		assert_int_equal(3, n_read);
+		memcpy(read, "\x80\x00\xa2", 3);
+	}
+	return 0;
+}
+
+static void a_chip_that_takes_seconds_keeps_the_rules(void **state)
+{
+	struct fake_bus *f = i2c_bus_new();
+	struct fake_chip scd = {.address = 0x62, .transfer = transfer_scd4x};
+	int64_t begin_ns;
+
+	(void)state;
+	fake_i2c_add(&scd);
+	(void)i2c_bus_add(f, "address: 0x62, chip: scd4x, channel: co2");
+	assert_int_equal(0, fake_bus_open(f));
+	begin_ns = fake_i2c.now_ns;
+	assert_int_equal(0, i2c_bus_round(f));
+	assert_string_equal(
+		"0x62 (scd4x): the measurement does not become ready", i2c_bus_reason(f, 0));
+	/* stop, start, and six seconds of looks */
+	assert_in_range(fake_i2c.now_ns - begin_ns, 11500 * NS_PER_MS, 12000 * NS_PER_MS);
+	i2c_bus_free(f);
+}
+
 static void a_chip_that_hangs_costs_the_others_little(void **state)
 {
 	struct fake_chip healthy,
@@ -249,6 +297,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_absent_chip_is_asked_ever_more_rarely),
 		cmocka_unit_test(one_disturbance_goes_unnoticed),
+		cmocka_unit_test(an_adapter_that_is_busy_has_no_owner),
+		cmocka_unit_test(a_chip_that_takes_seconds_keeps_the_rules),
 		cmocka_unit_test(a_chip_that_hangs_costs_the_others_little),
 		cmocka_unit_test(a_wrong_checksum_is_no_value),
 		cmocka_unit_test(a_chip_that_was_reset_is_configured_again),
