@@ -110,7 +110,7 @@ struct modbus_bus {
 	uint32_t n_areas;
 	struct modbus_unit *units;
 	uint32_t n_units;
-	struct modbus_step *steps; /* room for planning: as many as sensors */
+	struct modbus_step *steps; /* room for planning the largest area */
 	uint32_t generation;
 	uint32_t max_registers, max_bits, max_gap; /* max_gap in registers */
 	int64_t turn_max_ns;                       /* the longest of all units */

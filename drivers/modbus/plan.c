@@ -105,6 +105,7 @@ int modbus_plan_new(struct modbus_bus *b)
 {
 	const struct scg_bus *bus = b->bus;
 	uint32_t n_units = 1, n_areas = 1; /* one too many, because calloc(0) may be NULL */
+	uint32_t size = 0, largest = 0;    /* of an area */
 
 	b->wire = modbus_wire_of(bus->options);
 	b->max_registers = (uint32_t)bus->options[BUS_MAX_REGISTERS].i;
@@ -113,8 +114,7 @@ int modbus_plan_new(struct modbus_bus *b)
 	b->max_gap = bus->options[BUS_MAX_GAP].i < 0 ? MODBUS_READ_REGISTERS
 						     : (uint32_t)bus->options[BUS_MAX_GAP].i;
 	b->sensors = calloc((size_t)bus->n_sensors + 1, sizeof(*b->sensors));
-	b->steps = calloc((size_t)bus->n_sensors + 1, sizeof(*b->steps));
-	if (!b->sensors || !b->steps) {
+	if (!b->sensors) {
 		return -ENOMEM;
 	}
 	b->n_sensors = bus->n_sensors;
@@ -127,10 +127,13 @@ int modbus_plan_new(struct modbus_bus *b)
 
 		n_units += begins_unit(b, i, &is_area);
 		n_areas += is_area;
+		size = is_area ? 1 : size + 1;
+		largest = longer(largest, size);
 	}
+	b->steps = calloc((size_t)largest + 1, sizeof(*b->steps));
 	b->units = calloc(n_units, sizeof(*b->units));
 	b->areas = calloc(n_areas, sizeof(*b->areas));
-	if (!b->units || !b->areas) {
+	if (!b->steps || !b->units || !b->areas) {
 		return -ENOMEM;
 	}
 	assign(b);
