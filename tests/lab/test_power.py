@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """No reading that was committed is lost when the power goes.
 
-$LAB_CUTS is how often the plug is pulled, 12 times by default; $LAB_SEED makes the moments the same
+$LAB_CUTS is how often the plug is pulled, 6 times by default; $LAB_SEED makes the moments the same
 again.
 """
 
@@ -11,7 +11,7 @@ import time
 import power
 import pytest
 
-CUTS = int(os.environ.get("LAB_CUTS", "12"))
+CUTS = int(os.environ.get("LAB_CUTS", "6"))
 SEED = os.environ.get("LAB_SEED", str(time.time_ns()))
 
 
