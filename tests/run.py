@@ -146,7 +146,7 @@ def install_lab(log):
 def lab(log):
     junit = BUILD / "lab" / "lab.junit.xml"
     return tests([PYTHON, "-m", "pytest", "-c", "tests/lab/pytest.ini", "-n", str(JOBS),
-                  f"--junitxml={junit}", "tests/lab"], junit, log, 1200,
+                  f"--junitxml={junit}", "tests/lab"], junit, log, 2400,
                  {"BUILD_DIR": str(BUILD / "lab"), "PYTHONDONTWRITEBYTECODE": "1"})
 
 
