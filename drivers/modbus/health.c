@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "clock.h"
 #include "request.h"
 
 /*
@@ -18,8 +19,6 @@
  * answers are known to take.
  */
 
-#define NS_PER_S         INT64_C(1000000000)
-#define NS_PER_MS        INT64_C(1000000)
 #define UNIT_REST_MIN_NS NS_PER_S
 #define UNIT_REST_MAX_NS (60 * NS_PER_S)
 /* A bus that is never idle would never ask a unit that is suspect. */

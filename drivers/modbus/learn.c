@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "clock.h"
+
 /*
  * What a slave does not like to be asked. A request for several values that it refuses is cut in
  * two, at its widest hole or in the middle, and the parts are asked again, down to the value that
@@ -15,7 +17,6 @@
  * All of this is tried again after a while: slaves get new firmware, and modules are plugged in.
  */
 
-#define NS_PER_S INT64_C(1000000000)
 /* If one side of it is never heard of. */
 #define TRIAL_NS            (60 * NS_PER_S)
 #define FIRM_NS             (300 * NS_PER_S)

@@ -9,21 +9,9 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
+#include "clock.h"
 #include "internal.h"
-
-#define NS_PER_US INT64_C(1000)
-#define NS_PER_MS INT64_C(1000000)
-#define NS_PER_S  INT64_C(1000000000)
-
-static inline int64_t modbus_now_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
-	return now.tv_sec * NS_PER_S + now.tv_nsec;
-}
 
 /* Waits for `events` of poll() until `deadline_ns`. Those that came, 0 if the time is over,
    -ECANCELED within 100 ms if the daemon stops, or another negative errno. */

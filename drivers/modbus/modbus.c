@@ -4,22 +4,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "clock.h"
 #include "request.h"
 #include "tools.h"
 #include "transport.h"
 
 /* Between looks at a unit that is busy, if there is nothing else to do. */
-#define WAIT_NS 10000000
-
-static int64_t clock_ns(clockid_t id)
-{
-	struct timespec now;
-
-	(void)clock_gettime(id, &now); /* cannot fail for these clocks */
-	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
+#define WAIT_NS (10 * NS_PER_MS)
 
 static void modbus_close(struct scg_bus *bus)
 {
@@ -98,7 +90,7 @@ static void report_block(
 	struct modbus_bus *b, const struct modbus_block *block, const struct modbus_pdu *answer)
 {
 	struct scg_bus *bus = b->bus;
-	int64_t time_ns = clock_ns(CLOCK_REALTIME);
+	int64_t time_ns = modbus_clock_ns(CLOCK_REALTIME);
 
 	for (uint32_t i = block->begin; i < block->end; i++) {
 		const struct modbus_sensor *s = &b->sensors[i];
@@ -152,14 +144,9 @@ static int ask_test(
 	if (r >= 0 && r != MODBUS_STOPPED) {
 		modbus_learn_tested(b, area,
 			r == MODBUS_ANSWERED && modbus_request_judge(&x.request, &x.answer) == 0,
-			clock_ns(CLOCK_MONOTONIC));
+			modbus_now_ns());
 	}
 	return r < 0 ? r : 0;
-}
-
-static size_t data_size(const struct modbus_sensor *s, uint32_t count)
-{
-	return modbus_is_bit_table(s->table) ? (count + 7) / 8 : 2 * (size_t)count;
 }
 
 /*
@@ -173,13 +160,12 @@ static uint32_t choose_ping(const struct modbus_bus *b, const struct modbus_bloc
 	const struct modbus_sensor *first = &b->sensors[block->begin];
 	const struct modbus_unit *unit = first->area->unit;
 	const struct modbus_sensor *good = &b->sensors[unit->good];
+	bool is_bits = modbus_is_bit_table(first->table);
+	bool looks_alike = good->table == first->table &&
+			   modbus_data_size(is_bits, good->end - good->address) ==
+				   modbus_data_size(is_bits, block->count);
 
-	if (unit->turn_ns == 0 ||
-		(good->table == first->table && data_size(good, good->end - good->address) ==
-							data_size(first, block->count))) {
-		return block->begin;
-	}
-	return unit->good;
+	return unit->turn_ns == 0 || looks_alike ? block->begin : unit->good;
 }
 
 /* What to ask for `first`. A unit that does not answer gets the smallest question that there is,
@@ -220,7 +206,7 @@ static int ask(struct modbus_bus *b, const struct modbus_sensor *first, int64_t 
 	}
 	block = find_block(b, first, now_ns);
 	r = exchange(b, b->sensors[block.begin].area, &block, &x);
-	now_ns = clock_ns(CLOCK_MONOTONIC);
+	now_ns = modbus_now_ns();
 	switch (r) {
 	case MODBUS_ANSWERED:
 		handle_answer(b, &block, &x, now_ns);
@@ -278,7 +264,7 @@ static int modbus_poll(struct scg_bus *bus, struct scg_sensor *const *due, uint3
 {
 	static const struct timespec a_while = {.tv_nsec = WAIT_NS};
 	struct modbus_bus *b = bus->data;
-	int64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+	int64_t now_ns = modbus_now_ns();
 	bool wait;
 	struct modbus_sensor *first = choose(b, due, n_due, now_ns, &wait);
 

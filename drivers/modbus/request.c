@@ -23,8 +23,8 @@ struct modbus_pdu modbus_request_read(uint8_t table, uint32_t address, uint32_t 
 int modbus_request_judge(const struct modbus_pdu *request, const struct modbus_pdu *answer)
 {
 	uint8_t function = request->bytes[0];
-	size_t count = (size_t)request->bytes[3] << 8 | request->bytes[4];
-	size_t size = function <= 2 ? (count + 7) / 8 : 2 * count;
+	uint32_t count = (uint32_t)(request->bytes[3] << 8 | request->bytes[4]);
+	size_t size = modbus_data_size(function <= 2, count);
 
 	if (answer->size == 2 && answer->bytes[0] == (function | 0x80) && answer->bytes[1] > 0) {
 		return answer->bytes[1];

@@ -26,10 +26,8 @@
  * and speaks RTU over no socket.
  */
 
-#define FRAME_MAX    256 /* [SERIAL] 2.5.1 */
-#define REQUEST_SIZE 8   /* of all requests that read */
-#define ANSWER_EXTRA 5   /* unit, function, count; checksum */
-#define BUFFER_SIZE  (2 * FRAME_MAX)
+#define FRAME_MAX   256 /* [SERIAL] 2.5.1 */
+#define BUFFER_SIZE (2 * FRAME_MAX)
 
 /* A request whose answer may still come. Another one of the same unit, function and size could not
    be told from it. */
@@ -51,7 +49,7 @@ struct rtu_link {
 	struct owed owed[256];  /* by unit */
 	bool is_owed;           /* `request` had no answer */
 	uint64_t n_stray;       /* bytes thrown away since the link was opened */
-	uint8_t request[REQUEST_SIZE];
+	uint8_t request[MODBUS_RTU_REQUEST];
 	size_t data_size; /* that the answer to it has */
 	size_t size;      /* received since it was sent */
 	uint8_t bytes[BUFFER_SIZE];
@@ -178,18 +176,18 @@ static int receive(struct rtu_link *link)
 static size_t answer_size(const struct rtu_link *link, size_t at)
 {
 	const uint8_t *bytes = link->bytes + at;
-	size_t size = ANSWER_EXTRA + link->data_size;
+	size_t size = MODBUS_RTU_ANSWER + link->data_size;
 
 	if (bytes[0] != link->request[0]) {
 		return 0;
 	}
 	if (bytes[1] == (link->request[1] | 0x80)) {
-		return ANSWER_EXTRA;
+		return MODBUS_RTU_ANSWER;
 	}
 	if (bytes[1] != link->request[1] || bytes[2] != link->data_size) {
 		return 0;
 	}
-	if (size == REQUEST_SIZE && link->size - at >= size &&
+	if (size == MODBUS_RTU_REQUEST && link->size - at >= size &&
 		memcmp(bytes, link->request, size) == 0) {
 		return 0;
 	}
@@ -202,7 +200,7 @@ static size_t answer_size(const struct rtu_link *link, size_t at)
  */
 static bool find_answer(const struct rtu_link *link, bool is_last, size_t *ret_at, size_t *ret_size)
 {
-	for (size_t at = 0; at + ANSWER_EXTRA <= link->size; at++) {
+	for (size_t at = 0; at + MODBUS_RTU_ANSWER <= link->size; at++) {
 		size_t size = answer_size(link, at);
 
 		if (size == 0) {
@@ -241,9 +239,7 @@ static uint16_t address_of(const uint8_t *pdu)
 
 static size_t data_size_of(const uint8_t *pdu)
 {
-	size_t count = (size_t)pdu[3] << 8 | pdu[4];
-
-	return pdu[0] <= 2 ? (count + 7) / 8 : 2 * count; /* [AP] 6.1, 6.2: bits */
+	return modbus_data_size(pdu[0] <= 2, (uint32_t)(pdu[3] << 8 | pdu[4])); /* [AP] 6.1, 6.2 */
 }
 
 /* How long the answer to an earlier request could be taken for the one to this: not at all if that
@@ -272,7 +268,7 @@ static void forgive(struct rtu_link *link)
 /* What the answer to the last request takes on the line. */
 static int64_t answer_wire_ns(const struct rtu_link *link)
 {
-	return (int64_t)(ANSWER_EXTRA + link->data_size) * link->char_ns;
+	return (int64_t)(MODBUS_RTU_ANSWER + link->data_size) * link->char_ns;
 }
 
 /* An answer to the last request may still come, up to twice its time. */
@@ -359,10 +355,10 @@ static void encode(struct rtu_link *link, uint8_t unit, const struct modbus_pdu 
 	uint16_t crc;
 
 	link->request[0] = unit;
-	memcpy(link->request + 1, request->bytes, REQUEST_SIZE - 3);
-	crc = checksum(link->request, REQUEST_SIZE - 2);
-	link->request[REQUEST_SIZE - 2] = (uint8_t)crc; /* low byte first, [SERIAL] 2.5.1.2 */
-	link->request[REQUEST_SIZE - 1] = (uint8_t)(crc >> 8);
+	memcpy(link->request + 1, request->bytes, MODBUS_RTU_REQUEST - 3);
+	crc = checksum(link->request, MODBUS_RTU_REQUEST - 2);
+	link->request[MODBUS_RTU_REQUEST - 2] = (uint8_t)crc; /* low byte first, [SERIAL] 2.5.1.2 */
+	link->request[MODBUS_RTU_REQUEST - 1] = (uint8_t)(crc >> 8);
 	link->data_size = data_size_of(request->bytes);
 	link->size = 0;
 }
@@ -372,8 +368,8 @@ static int send_request(struct rtu_link *link)
 	int64_t deadline_ns = modbus_now_ns() + link->bus->options[BUS_RESPONSE_TIMEOUT].i;
 	size_t sent = 0;
 
-	while (sent < REQUEST_SIZE) {
-		ssize_t n = write(link->fd, link->request + sent, REQUEST_SIZE - sent);
+	while (sent < MODBUS_RTU_REQUEST) {
+		ssize_t n = write(link->fd, link->request + sent, MODBUS_RTU_REQUEST - sent);
 
 		if (n < 0 && errno == EAGAIN) {
 			int r = modbus_line_wait(link->bus, link->fd, POLLOUT, deadline_ns);
@@ -387,7 +383,7 @@ static int send_request(struct rtu_link *link)
 		sent += n > 0 ? (size_t)n : 0;
 	}
 	/* write() only fills a buffer. */
-	link->last_ns = modbus_now_ns() + REQUEST_SIZE * link->char_ns;
+	link->last_ns = modbus_now_ns() + MODBUS_RTU_REQUEST * link->char_ns;
 	link->sent_ns = link->last_ns;
 	return 0;
 }

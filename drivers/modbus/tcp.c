@@ -13,8 +13,9 @@
 #include <sys/eventfd.h>
 #include <sys/select.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 /*
  * Modbus over TCP ([TCP] 3), on libmodbus: it connects, and takes the answers off the stream. Each
@@ -27,9 +28,6 @@
  * modbus_send_raw_request() the number 0, with which a late answer passes for another request's.
  */
 
-#define NS_PER_US   INT64_C(1000)
-#define NS_PER_MS   INT64_C(1000000)
-#define NS_PER_S    INT64_C(1000000000)
 #define HEADER_SIZE 7 /* transaction, protocol, length, unit: [TCP] 3.1.3 */
 /* Wakes up this often in a long wait to see whether the daemon stops. */
 #define SLICE_NS (200 * NS_PER_MS)
@@ -53,14 +51,6 @@ struct tcp_link {
 	int64_t busy_until_ns; /* a gateway may still be waiting for a unit that was silent */
 };
 
-static int64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
-	return now.tv_sec * NS_PER_S + now.tv_nsec;
-}
-
 static int64_t clamp(int64_t value, int64_t low, int64_t high)
 {
 	if (value < low) {
@@ -76,7 +66,7 @@ static int wait_readable(const struct tcp_link *link, int64_t deadline_ns)
 	struct pollfd pollfd = {.fd = modbus_get_socket(link->modbus), .events = POLLIN};
 
 	for (;;) {
-		int64_t left_ns = clamp(deadline_ns - monotonic_ns(), 0, SLICE_NS);
+		int64_t left_ns = clamp(deadline_ns - modbus_now_ns(), 0, SLICE_NS);
 		struct timespec timeout = {.tv_nsec = (long)left_ns};
 		int r = ppoll(&pollfd, 1, &timeout, NULL);
 
@@ -205,7 +195,7 @@ static int tcp_connect(struct tcp_link *link)
 	int64_t left_ns = link->bus->options[BUS_CONNECT_TIMEOUT].i;
 	int64_t limit_ns = CONNECT_MIN_NS;
 	int n = count_addresses(link->bus);
-	int64_t deadline_ns = monotonic_ns() + left_ns;
+	int64_t deadline_ns = modbus_now_ns() + left_ns;
 	int r = -ETIMEDOUT;
 
 	if (n < 0) {
@@ -219,9 +209,9 @@ static int tcp_connect(struct tcp_link *link)
 			return -ECANCELED;
 		}
 		limit_ns *= 2;
-		left_ns = deadline_ns - monotonic_ns();
+		left_ns = deadline_ns - modbus_now_ns();
 	}
-	link->last_ns = monotonic_ns();
+	link->last_ns = modbus_now_ns();
 	link->busy_until_ns = 0;
 	return r;
 }
@@ -328,7 +318,7 @@ static int receive_frame(
 {
 	int n;
 
-	set_limit(link, clamp(deadline_ns - monotonic_ns(), REST_MIN_NS, REST_MAX_NS));
+	set_limit(link, clamp(deadline_ns - modbus_now_ns(), REST_MIN_NS, REST_MAX_NS));
 	n = modbus_receive_confirmation(link->modbus, frame);
 	if (n < 0) {
 		return errno > MODBUS_ENOBASE ? -EPROTO : -errno;
@@ -364,7 +354,7 @@ static int take_frame(struct tcp_link *link, const uint8_t *frame, int n, struct
 static int await_answer(struct tcp_link *link, struct modbus_exchange *x)
 {
 	int64_t timeout_ns = x->limit_ns;
-	int64_t sent_ns = monotonic_ns();
+	int64_t sent_ns = modbus_now_ns();
 	int64_t begin_ns = sent_ns;
 	uint8_t frame[MODBUS_TCP_MAX_ADU_LENGTH];
 
@@ -393,13 +383,13 @@ static int await_answer(struct tcp_link *link, struct modbus_exchange *x)
 		}
 		if (r != MODBUS_SILENT) {
 			link->busy_until_ns = 0;
-			x->turn_ns = monotonic_ns() - sent_ns;
+			x->turn_ns = modbus_now_ns() - sent_ns;
 			return r;
 		}
 		if (link->bus->host->stopping(link->bus)) {
 			return -ECANCELED;
 		}
-	} while (monotonic_ns() < begin_ns + timeout_ns);
+	} while (modbus_now_ns() < begin_ns + timeout_ns);
 	link->busy_until_ns = begin_ns + timeout_ns + link->bus->options[BUS_RESPONSE_TIMEOUT].i;
 	return MODBUS_SILENT;
 }
@@ -417,7 +407,7 @@ static int tcp_exchange(void *data, struct modbus_exchange *x)
 	if (r == 0) {
 		r = await_answer(link, x);
 	}
-	link->last_ns = monotonic_ns();
+	link->last_ns = modbus_now_ns();
 	return r == -ECANCELED ? MODBUS_STOPPED : r;
 }
 

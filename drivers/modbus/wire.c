@@ -3,14 +3,10 @@
 
 #include <stdio.h>
 
+#include "clock.h"
 #include "options.h"
 
-#define NS_PER_S  INT64_C(1000000000)
-#define NS_PER_MS INT64_C(1000000)
-
-#define REQUEST_SIZE 8                /* of all requests that read */
-#define ANSWER_EXTRA 5                /* unit, function, count; checksum */
-#define SILENCE_MIN  INT64_C(1750000) /* [SERIAL] 2.5.1.1 */
+#define SILENCE_MIN INT64_C(1750000) /* [SERIAL] 2.5.1.1 */
 /* From the end of the silence to the first byte of the answer, for a slave that is quick. */
 #define SERIAL_TURN_NS (6 * NS_PER_MS)
 /* There and back over a local network, with the slave's own time. */
@@ -51,7 +47,8 @@ struct modbus_wire modbus_wire_of(const union scg_value *options)
 	char_ns = modbus_wire_character_ns(options);
 	return (struct modbus_wire){
 		.byte_ns = char_ns,
-		.frame_ns = (REQUEST_SIZE + ANSWER_EXTRA) * char_ns + modbus_wire_gap_ns(options),
+		.frame_ns = (MODBUS_RTU_REQUEST + MODBUS_RTU_ANSWER) * char_ns +
+			    modbus_wire_gap_ns(options),
 		/* The slave finds the end of the request by its silence. */
 		.turn_ns = modbus_wire_silence_ns(options) + SERIAL_TURN_NS,
 		.least_ns = modbus_wire_silence_ns(options),
@@ -60,9 +57,7 @@ struct modbus_wire modbus_wire_of(const union scg_value *options)
 
 int64_t modbus_wire_ns(const struct modbus_wire *wire, bool is_bits, uint32_t count)
 {
-	uint32_t bytes = is_bits ? (count + 7) / 8 : 2 * count;
-
-	return wire->frame_ns + bytes * wire->byte_ns;
+	return wire->frame_ns + modbus_data_size(is_bits, count) * wire->byte_ns;
 }
 
 void modbus_wire_describe(const union scg_value *options, char *text, size_t size)

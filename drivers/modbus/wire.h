@@ -6,7 +6,8 @@
  * What a request takes of the link, from the options alone: bytes at this speed, and silences. Pure
  * functions.
  *
- * Citation: [SERIAL] MODBUS over Serial Line Specification and Implementation Guide V1.02.
+ * Citations: [SERIAL] MODBUS over Serial Line Specification and Implementation Guide V1.02, [AP]
+ * MODBUS Application Protocol Specification V1.1b3.
  */
 
 #include <stdbool.h>
@@ -14,6 +15,16 @@
 #include <stdint.h>
 
 #include "sensocan-driver.h"
+
+#define MODBUS_RTU_REQUEST 8 /* bytes of all requests that read, with unit and checksum */
+#define MODBUS_RTU_ANSWER                                                                          \
+	5 /* bytes of an answer beside its data: unit, function, count; checksum */
+
+/* Bytes of data in the answer to a request for so many bits or registers, [AP] 6.1 to 6.4. */
+static inline uint32_t modbus_data_size(bool is_bits, uint32_t count)
+{
+	return is_bits ? (count + 7) / 8 : 2 * count;
+}
 
 struct modbus_wire {
 	int64_t byte_ns;  /* a byte of an answer's data; 0 on TCP, where it hardly matters */
